@@ -1,0 +1,98 @@
+"""The port: what every service may ask of the bus, whichever adapter is behind it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from fleet.clock import Clock
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One record on its way to the bus."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+    """Where it must go (a frame's zone); None leaves it to the key."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One record as the bus holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    at_ms: int
+    """When the bus took it (Unix ms, the bus's clock, not the producer's)."""
+
+    def header(self, name: str) -> bytes | None:
+        """The first header of that name, or None."""
+        return next((value for header, value in self.headers if header == name), None)
+
+
+class Publisher(Protocol):
+    """Where a service puts what it has to say."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Return when all are accepted: durable on the bus, or in the spool in front of it.
+
+        Raises `BusError` when nothing of the batch was accepted, and `ValueError` for a message that no bus would take
+        (unknown topic, a partition that is not there, over the size limit): then nothing of the batch was sent either.
+        """
+
+
+class Consumer(Protocol):
+    """One member of a group, or a reader without one."""
+
+    async def fetch(self, *, limit: int = 1000, timeout_seconds: float = 1.0) -> list[Record]:
+        """Records in order per partition, as soon as there is one; empty after the timeout."""
+
+    async def commit(self) -> None:
+        """Everything fetched so far is done: after a restart the group goes on behind it."""
+
+    async def lag(self) -> int:
+        """Records on the bus that this consumer has not fetched yet."""
+
+    async def close(self) -> None:
+        """Hand the partitions back; what was fetched and not committed is delivered again."""
+
+
+class Bus(Protocol):
+    """One connection to the log."""
+
+    async def publisher(self) -> Publisher: ...
+
+    async def consumer(self, *, group: str, topics: Sequence[str]) -> Consumer:
+        """A member of a group: at least once, committed offsets, starts at the earliest record."""
+
+    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
+        """Every partition from a time on (None: from the earliest), without a group; `commit` does nothing."""
+
+    async def latest(self, topic: str) -> dict[str, Record]:
+        """The last record of each key; a key whose last record has no value is left out."""
+
+    async def close(self) -> None: ...
+
+
+async def open_bus(url: str, *, data: Path, clock: Clock, partitions: int) -> Bus:
+    """The bus that `url` names: `embedded` (`data/bus.sqlite`) or `kafka://host:port[,host:port]`.
+
+    `partitions` is for the topics that have one a zone: one more than the highest zone number in use.
+    Raises `BusError` when the folder cannot be used, and `ValueError` for a url of neither form.
+    """
+    if url == "embedded":
+        from bus.embedded import EmbeddedBus
+
+        return await EmbeddedBus.open(data / "bus.sqlite", clock=clock, partitions=partitions)
+    if url.startswith("kafka://"):
+        from bus.spooled import SpooledBus
+
+        return await SpooledBus.open(url.removeprefix("kafka://"), data=data, clock=clock, partitions=partitions)
+    raise ValueError(f"bus {url!r} is not known, try embedded or kafka://host:port")
