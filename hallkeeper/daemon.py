@@ -41,7 +41,9 @@ class AddressInUse(HallkeeperError):
 class Pulse:
     """Judges whether each service still makes progress: the watchdog is fed by work done, not by a live loop."""
 
-    def __init__(self, services: Mapping[str, Service], *, started_ns: int, stalled_seconds: float = STALLED_SECONDS) -> None:
+    def __init__(
+        self, services: Mapping[str, Service], *, started_ns: int, stalled_seconds: float = STALLED_SECONDS
+    ) -> None:
         self._services = services
         self._stalled_ns = int(stalled_seconds * 1e9)
         self._seen = {name: (service.progress, started_ns) for name, service in services.items()}
@@ -58,7 +60,9 @@ class Pulse:
         return late
 
 
-def status_app(services: Mapping[str, Service], pulse: Pulse, registry: CollectorRegistry, clock: Clock) -> web.Application:
+def status_app(
+    services: Mapping[str, Service], pulse: Pulse, registry: CollectorRegistry, clock: Clock
+) -> web.Application:
     """The small HTTP face of a daemon: metrics for Prometheus, liveness and readiness for supervisors."""
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -100,8 +104,12 @@ async def listening(app: web.Application, address: str) -> AsyncIterator[str]:
 def address_error(address: str, error: OSError) -> HallkeeperError:
     """Say in words why an address cannot be listened on, and what to try."""
     if error.errno == errno.EADDRINUSE:
-        return AddressInUse(f"{address} is in use by another program; try: another port under `listen:` in hallkeeper.yaml, or stop what holds it")
-    return HallkeeperError(f"cannot listen on {address}: {error.strerror}; try: an address of this machine under `listen:` in hallkeeper.yaml")
+        return AddressInUse(
+            f"{address} is in use by another program; try: another port under `listen:` in hallkeeper.yaml, or stop what holds it"
+        )
+    return HallkeeperError(
+        f"cannot listen on {address}: {error.strerror}; try: an address of this machine under `listen:` in hallkeeper.yaml"
+    )
 
 
 class Daemon:
@@ -125,7 +133,11 @@ class Daemon:
         self._on_ready = on_ready
         self._notifier = sdnotify.SystemdNotifier()
         self._stop = asyncio.Event()
-        self._reloaded_ok = Gauge("hallkeeper_config_last_reload_successful", "1 when the last reload of files was taken, 0 when the old ones were kept.", registry=registry)
+        self._reloaded_ok = Gauge(
+            "hallkeeper_config_last_reload_successful",
+            "1 when the last reload of files was taken, 0 when the old ones were kept.",
+            registry=registry,
+        )
         self._reloaded_ok.set(1)
 
     async def run(self) -> None:
@@ -159,7 +171,7 @@ class Daemon:
             self._on_reload()
         except HallkeeperError as error:
             self._reloaded_ok.set(0)
-            log.error("reload refused, the old files stay in force", why=str(error))  # noqa: TRY400 - the message is the whole story
+            log.error("reload refused, the old files stay in force", why=str(error))
         else:
             self._reloaded_ok.set(1)
             log.info("reloaded")

@@ -54,10 +54,14 @@ def configure_logs(*, service: str, json_lines: bool | None = None, level: str =
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    last: Any = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     stream = logging.StreamHandler(sys.stderr)
-    stream.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[strip, redactor, last]))
+    stream.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[strip, redactor, last])
+    )
     root = logging.getLogger()
     root.handlers[:] = [stream]
     root.setLevel(level)

@@ -58,7 +58,14 @@ class StartFailed(HallkeeperError):
 class Supervisor:
     """Keeps a set of children alive until `stop()`."""
 
-    def __init__(self, specs: Sequence[ChildSpec], *, folder: Path, clock: Clock, on_change: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        folder: Path,
+        clock: Clock,
+        on_change: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._children = {spec.name: Child(spec) for spec in specs}
         self._folder = folder
         self._clock = clock
@@ -78,7 +85,12 @@ class Supervisor:
     def status(self) -> dict[str, dict[str, object]]:
         """Name → ready, pid, restarts and the address it reported."""
         return {
-            name: {"ready": child.ready, "pid": child.process.pid if child.process else None, "restarts": child.restarts, **child.status}
+            name: {
+                "ready": child.ready,
+                "pid": child.process.pid if child.process else None,
+                "restarts": child.restarts,
+                **child.status,
+            }
             for name, child in self._children.items()
         }
 
@@ -130,7 +142,9 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if not self._all_ready.is_set() and not child.ready:
-                raise StartFailed(f"{child.spec.name} ended with status {code} before it was ready; its message stands above")
+                raise StartFailed(
+                    f"{child.spec.name} ended with status {code} before it was ready; its message stands above"
+                )
             if self._clock.boottime_ns() - started > UNHARMED_SECONDS * 1e9:
                 child.restarts = 0
             pause = BACKOFF_SECONDS[min(child.restarts, len(BACKOFF_SECONDS) - 1)]
