@@ -7,7 +7,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
-import sdnotify
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
@@ -15,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError
+from hallkeeper.notify import notify
 
 STALLED_SECONDS = 30.0
 """A service whose progress stands still for so long is unwell (default of ours; systemd's WatchdogSec is 30 in our units)."""
@@ -131,7 +131,6 @@ class Daemon:
         self._listen = listen
         self._on_reload = on_reload
         self._on_ready = on_ready
-        self._notifier = sdnotify.SystemdNotifier()
         self._stop = asyncio.Event()
         self._reloaded_ok = Gauge(
             "hallkeeper_config_last_reload_successful",
@@ -153,7 +152,7 @@ class Daemon:
                 tasks = [group.create_task(service.run(), name=name) for name, service in self._services.items()]
                 watch = group.create_task(self._watch(pulse, address))
                 await self._stop.wait()
-                self._notifier.notify("STOPPING=1")
+                notify("STOPPING=1")
                 log.info("draining")
                 watch.cancel()
                 for task in tasks:
@@ -166,7 +165,7 @@ class Daemon:
     def _reload(self) -> None:
         if self._on_reload is None:
             return
-        self._notifier.notify("RELOADING=1")
+        notify("RELOADING=1")
         try:
             self._on_reload()
         except HallkeeperError as error:
@@ -175,7 +174,7 @@ class Daemon:
         else:
             self._reloaded_ok.set(1)
             log.info("reloaded")
-        self._notifier.notify("READY=1")
+        notify("READY=1")
 
     async def _watch(self, pulse: Pulse, address: str) -> None:
         """Tell systemd (and the parent) when all is ready, then feed the watchdog while work is done."""
@@ -183,7 +182,7 @@ class Daemon:
         while True:
             if not ready and not any(service.not_ready() for service in self._services.values()):
                 ready = True
-                self._notifier.notify(f"READY=1\nX_ADDRESS={address}")
+                notify(f"READY=1\nX_ADDRESS={address}")
                 log.info("ready")
                 if self._on_ready is not None:
                     self._on_ready(address)
@@ -191,5 +190,5 @@ class Daemon:
             if late:
                 log.error("no progress", services=late, seconds=STALLED_SECONDS)
             else:
-                self._notifier.notify("WATCHDOG=1")
+                notify("WATCHDOG=1")
             await self._clock.sleep(0.1 if not ready else 5.0)

@@ -72,6 +72,7 @@ class Supervisor:
         self._on_change = on_change or (lambda _name, _what: None)
         self._stopping = asyncio.Event()
         self._all_ready = asyncio.Event()
+        self._failure: StartFailed | None = None
 
     def stop(self) -> None:
         """Begin to drain."""
@@ -105,6 +106,8 @@ class Supervisor:
             keepers = [group.create_task(self._keep(child), name=name) for name, child in self._children.items()]
             await self._stopping.wait()
             await self._drain(keepers)
+        if self._failure is not None:
+            raise self._failure
 
     async def _drain(self, keepers: Sequence[asyncio.Task[None]]) -> None:
         plain = [child for child in self._children.values() if not child.spec.holds_commands]
@@ -142,9 +145,11 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if not self._all_ready.is_set() and not child.ready:
-                raise StartFailed(
+                self._failure = StartFailed(
                     f"{child.spec.name} ended with status {code} before it was ready; its message stands above"
                 )
+                self._stopping.set()
+                return
             if self._clock.boottime_ns() - started > UNHARMED_SECONDS * 1e9:
                 child.restarts = 0
             pause = BACKOFF_SECONDS[min(child.restarts, len(BACKOFF_SECONDS) - 1)]
