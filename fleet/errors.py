@@ -1,6 +1,6 @@
 """Errors by what the caller does next, and the mistakes that a configuration file can hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -8,23 +8,23 @@ class HallkeeperError(Exception):
     """Every error that Hallkeeper raises on purpose: the message says what was wrong, where, and what to try."""
 
 
-class Unreachable(HallkeeperError):  # noqa: N818 - named by what the caller does next
+class Unreachable(HallkeeperError):
     """The device stayed silent: retry a read later, never a write."""
 
 
-class Refused(HallkeeperError):  # noqa: N818
+class Refused(HallkeeperError):
     """The device answered and said no: tell a human, a retry will not help."""
 
 
-class Ambiguous(HallkeeperError):  # noqa: N818
+class Ambiguous(HallkeeperError):
     """Sent, and no answer came: never resend, look."""
 
 
-class Malformed(HallkeeperError):  # noqa: N818
+class Malformed(HallkeeperError):
     """The answer cannot be decoded: quarantine it, keep the neighbours."""
 
 
-class UnknownAsset(HallkeeperError, KeyError):  # noqa: N818
+class UnknownAsset(HallkeeperError, KeyError):
     """No asset of that id in the inventory: no asset, no act."""
 
     def __str__(self) -> str:
@@ -49,6 +49,11 @@ class Problem:
         where = f"{self.path}: " if self.path else ""
         try_this = f", try {self.suggestion}" if self.suggestion else ""
         return f"{self.file}:{self.line}:{self.column}: {where}{self.message}{try_this}"
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems in the order of the file, each once."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column, problem.path)))
 
 
 class ConfigurationError(HallkeeperError):
