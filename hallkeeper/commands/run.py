@@ -1,0 +1,84 @@
+"""`hallkeeper run`: everything on one machine under a supervisor, or single services as daemons of their own."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet.clock import SystemClock
+from fleet.settings import load_settings
+from hallkeeper.logs import configure_logs
+from hallkeeper.notify import notify
+from hallkeeper.supervisor import ChildSpec, Supervisor
+
+SERVICES = ("collectors", "rules", "remediator", "protective", "oncall", "console")
+LANES = ("corrective", "protective")
+
+SETTINGS = typer.Option("--settings", "-s", help="The installation's hallkeeper.yaml.")
+
+
+def run(
+    services: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(SERVICES)}; all of them, with the actuators, when left out.")] = None,
+    settings: Annotated[Path, SETTINGS] = Path("hallkeeper.yaml"),
+) -> None:
+    """Run services as long-running daemons: systemd notify, SIGTERM drains, SIGHUP reloads."""
+    unknown = [name for name in services or () if name not in SERVICES]
+    if unknown:
+        raise typer.BadParameter(f"no service {', '.join(unknown)}; try: {', '.join(SERVICES)}")
+    if not services:
+        supervise(settings)
+        return
+    from hallkeeper.services import serve
+
+    configure_logs(service="+".join(services))
+    import uvloop
+
+    uvloop.run(serve(tuple(services), settings))
+
+
+def supervise(settings: Path) -> None:
+    """Every service and both actuators as children of this process."""
+    configure_logs(service="supervisor")
+    loaded = load_settings(settings)
+    supervisor = Supervisor(children(settings), folder=loaded.data / "run", clock=SystemClock())
+    asyncio.run(_until_signal(supervisor))
+
+
+def children(settings: Path) -> Sequence[ChildSpec]:
+    """What runs on one machine: services, and one actuator a lane."""
+    daemons = [ChildSpec(name=name, argv=[sys.executable, "-m", "hallkeeper", "run", name, "--settings", str(settings)]) for name in SERVICES]
+    actuators = [
+        ChildSpec(
+            name=f"actuator-{lane}",
+            argv=[sys.executable, "-m", "remediator.actuator", "--settings", str(settings), "--lane", lane],
+            holds_commands=True,
+        )
+        for lane in LANES
+    ]
+    return [*actuators, *daemons]
+
+
+async def _until_signal(supervisor: Supervisor) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(supervisor.run())
+        announcing = group.create_task(_announce(supervisor))
+        await asyncio.wait([running])
+        announcing.cancel()
+
+
+async def _announce(supervisor: Supervisor) -> None:
+    """Tell our own supervisor when all are ready, with the console's address, and feed its watchdog while we run."""
+    await supervisor.wait_ready()
+    address = supervisor.status()["console"].get("address", "")
+    notify(f"READY=1\nX_ADDRESS={address}")
+    while True:
+        await asyncio.sleep(5.0)
+        notify("WATCHDOG=1")
