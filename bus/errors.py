@@ -7,7 +7,7 @@ class BusError(HallkeeperError):
     """The bus did not do it; the message names the file or the broker and what to try."""
 
 
-class UnknownMajor(HallkeeperError):  # noqa: N818 - named by what it is, as fleet.errors are
+class UnknownMajor(HallkeeperError):
     """An event of a type or major version that this release does not know: park it and tell a human, never guess."""
 
     def __init__(self, kind: str) -> None:

@@ -9,14 +9,15 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bus.port import Record
-from fleet.errors import HallkeeperError
+from fleet.errors import HallkeeperError, SecretError
+from fleet.secrets import read_secret, reveal
 
 SIGNATURE_HEADER: Final = "hk-signature"
 KEY_HEADER: Final = "hk-key"
@@ -26,7 +27,7 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 Role: TypeAlias = Literal["service", "operator", "admin"]
 
 
-class BadSignature(HallkeeperError):  # noqa: N818 - named by what it is, as fleet.errors are
+class BadSignature(HallkeeperError):
     """The record may not be believed."""
 
 
@@ -50,7 +51,7 @@ class Expired(BadSignature):
     """Its key, or the record by its own word, is past its time."""
 
 
-class KeyFileError(HallkeeperError):
+class KeyFileError(SecretError):
     """A key file cannot be used; the message says why and what to try."""
 
 
@@ -109,7 +110,7 @@ class SigningKey:
     def of(cls, fields: Mapping[str, object], *, where: str = "key") -> "SigningKey":
         """The key in a key file's fields (`fleet.secrets` reads the file). Raises `KeyFileError`."""
         try:
-            stored = msgspec.convert({name: _plain(value) for name, value in fields.items()}, _KeyFile)
+            stored = msgspec.convert({name: reveal(value) for name, value in fields.items()}, _KeyFile)
             key = cls.from_seed(base64.b64decode(stored.private, validate=True))
         except (msgspec.ValidationError, ValueError) as error:
             raise KeyFileError(
@@ -135,17 +136,8 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path) -> "SigningKey":
-        """Read a key file. Raises `KeyFileError` when it is absent, readable by others, or not a key."""
-        try:
-            mode = path.stat().st_mode & 0o777
-            fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except OSError as error:
-            raise KeyFileError(f"{path}: {error.strerror}, try `hallkeeper keys generate`") from error
-        except msgspec.MsgspecError as error:
-            raise KeyFileError(f"{path}: not a key file, try `hallkeeper keys generate`") from error
-        if mode & 0o077:
-            raise KeyFileError(f"{path}: mode {mode:04o} lets others read it, try chmod 600 {path}")
-        return cls.of(fields, where=str(path))
+        """Read a key file. Raises `SecretError` when it is absent, readable by others, or not a key."""
+        return cls.of(read_secret(f"file:{path.name}", base=path.parent), where=str(path))
 
     def signature(self, value: bytes) -> bytes:
         """64 bytes over the value."""
@@ -212,9 +204,3 @@ def _in_time(key: TrustedKey, value: bytes, now_ms: int, where: str) -> None:
         return  # not an event: its decoder says so
     if expires_at_ms is not None and now_ms >= expires_at_ms:
         raise Expired(f"{where}: expired {now_ms - expires_at_ms} ms ago by its own word; dropped")
-
-
-def _plain(value: object) -> object:
-    """The text inside a secret's wrapper."""
-    reveal = getattr(value, "reveal", None)
-    return reveal() if callable(reveal) else value
