@@ -1,0 +1,92 @@
+"""The socket under an RMCP+ session: connected, non-blocking, no queue of its own."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from devices.wire.rmcp_packet import LARGEST
+from fleet.errors import Refused, Unreachable
+
+IPMI_PORT = 623
+DATAGRAMS_A_TURN = 32
+"""Datagrams taken per wake-up of the event loop, so that a flood from one BMC cannot hold the others up."""
+
+
+def split_address(address: str, port: int = IPMI_PORT) -> tuple[str, int]:
+    """Host and port of `host`, `host:port`, `[v6]:port`. Raises `Refused` for anything else."""
+    host, colon, tail = address.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        host, tail = address, str(port)
+    if not host.strip("[]") or not tail.isdigit() or not 0 < int(tail) < 0x10000:
+        raise Refused(f"{address!r} is no address, try host:port")
+    return host.strip("[]"), int(tail)
+
+
+async def connected_socket(host: str, port: int) -> socket.socket:
+    """A non-blocking UDP socket that hears this one peer only. Raises `Unreachable`."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise Unreachable(f"{host}: no such host ({error.strerror}), try its number in site.yaml") from error
+    family, kind, protocol, _name, where = found[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.connect(where)
+    except OSError as error:
+        sock.close()
+        raise Unreachable(f"{host}:{port}: {error.strerror}, try the route to the management network") from error
+    return sock
+
+
+def clear_error(sock: socket.socket) -> int:
+    """Take the error that an earlier datagram left behind (port unreachable): the next `send` would report it."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+class Link:
+    """One BMC's socket; `on_datagram` is called for each datagram, in the event loop, and must not raise."""
+
+    __slots__ = ("_loop", "on_datagram", "sock", "where")
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        self.sock = sock
+        self.where = where
+        self.on_datagram: Callable[[bytes], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @classmethod
+    async def open(cls, address: str) -> "Link":
+        """A link to `host:port`. Raises `Unreachable` or `Refused`."""
+        host, port = split_address(address)
+        return cls(await connected_socket(host, port), f"{host}:{port}")
+
+    def send(self, packet: bytes) -> None:
+        """Send for a read: what is lost is asked again. Raises `Unreachable` when the machine has no way there."""
+        try:
+            clear_error(self.sock)
+            self.sock.send(packet)
+        except BlockingIOError:
+            return  # a full buffer loses this packet like the network might
+        except ConnectionRefusedError:
+            return  # told about an earlier packet; the peer may be back
+        except OSError as error:
+            raise Unreachable(f"{self.where}: {error.strerror}, try the route to the management network") from error
+
+    def close(self) -> None:
+        if self.sock.fileno() >= 0:
+            self._loop.remove_reader(self.sock.fileno())
+            self.sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_A_TURN):
+            try:
+                datagram = self.sock.recv(LARGEST + 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # port unreachable, and the like: silence says the same
+            if self.on_datagram is not None:
+                self.on_datagram(datagram)

@@ -1,0 +1,168 @@
+"""Real peers that commands are sent to: OpenIPMI's ipmi_sim and net-snmp's snmpd, each with a log of executions.
+
+The logs are the devices' own: one line an execution with its time, written by the program that the peer runs.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+USER, PASSWORD = "operator", "Correct.Horse.9"
+
+# A sensor record of kind "full" with an 8-bit name, as sdrcomp makes it: TEMP_INLET, degrees, M 1.
+_TEMPERATURE = (
+    "0x01 0x00 0x51 0x01 0x35 0x20 0x00 0x01 0x07 0x01 0x67 0x00 0x01 0x01 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x01 "
+    "0x00 0x00 0x01 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 "
+    "0x00 0x00 0x00 0xca 0x54 0x45 0x4d 0x50 0x5f 0x49 0x4e 0x4c 0x45 0x54"
+)
+# A fan: rpm, M 40, 6-bit packed name "FAN1" (three bytes), on which pyghmi 1.6.19 loops for ever.
+_FAN = (
+    "0x02 0x00 0x51 0x01 0x2e 0x20 0x00 0x02 0x07 0x01 0x67 0x00 0x04 0x01 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x12 "
+    "0x00 0x00 0x28 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 0x00 "
+    "0x00 0x00 0x00 0x83 0x66 0xe8 0x46"
+)
+
+_SCRIPT = """#!/bin/bash
+# chassis control of ipmi_sim: `get power`, or `set power 0|1`; every execution is one line of the log
+state={state}
+if [ "$1" = get ]; then
+  read -r power < "$state"
+  echo "power:$power"
+else
+  echo "$EPOCHREALTIME $2 ${{3//\\"/}}" >> {log}
+  echo "${{3//\\"/}}" > "$state"
+fi
+"""
+
+
+def free_port() -> int:
+    """A UDP port that was free a moment ago, for servers that cannot choose one themselves."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass
+class Execution:
+    """One state change that a device carried out."""
+
+    at: float
+    what: str
+
+
+@dataclass
+class IpmiSim:
+    """One ipmi_sim with one BMC, cipher suite 3, on a port of its own."""
+
+    folder: Path
+    sixbit_fan: bool = False
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> "IpmiSim":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "state").mkdir(exist_ok=True)
+        self.port = free_port()
+        self.set_power("on")
+        self.log.touch()
+        script = self.folder / "chassis"
+        script.write_text(_SCRIPT.format(state=self.folder / "power", log=self.log))
+        script.chmod(0o700)
+        (self.folder / "lan.conf").write_text(self._lan_conf(script))
+        (self.folder / "bmc.emu").write_text(self._emulation())
+        arguments = ["-c", "lan.conf", "-f", "bmc.emu", "-s", "state", "-n"]
+        self.process = subprocess.Popen(
+            [shutil.which("ipmi_sim") or "ipmi_sim", *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait_until_heard()
+        return self
+
+    def _lan_conf(self, script: Path) -> str:
+        levels = "\n".join(f"    allowed_auths_{level} none md5" for level in ("callback", "user", "operator", "admin"))
+        return f"""name "bmc"
+set_working_mc 0x20
+  startlan 1
+    addr 127.0.0.1 {self.port}
+    priv_limit admin
+{levels}
+    guid a123456789abcdefa123456789abcdef
+  endlan
+  chassis_control "{script}"
+  user 1 true "" "anonymous-no" user 10 none md5
+  user 2 true "{USER}" "{PASSWORD}" admin 10 none md5
+  user 3 true "reader" "{PASSWORD}" user 10 none md5
+"""
+
+    def _emulation(self) -> str:
+        fan = f"main_sdr_add 0x20 {_FAN}\nsensor_add 0x20 0 2 4 1\nsensor_set_value 0x20 0 2 0x96 0\n"
+        return f"""mc_setbmc 0x20
+mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02
+sel_enable 0x20 1000 0x0a
+main_sdr_add 0x20 {_TEMPERATURE}
+sensor_add 0x20 0 1 1 1
+sensor_set_value 0x20 0 1 0x2a 0
+{fan if self.sixbit_fan else ""}sel_add 0x20 2 0 0 0 0 0x20 0 4 0x0c 1 0x6f 0xa0 0xff 0x12
+sel_add 0x20 2 0 0 0 0 0x20 0 4 0x08 2 0x6f 0x03 0xff 0xff
+mc_enable 0x20
+"""
+
+    def _wait_until_heard(self) -> None:
+        """An RMCP presence ping is answered as soon as the server listens."""
+        ping = bytes.fromhex("0600ff06000011be80000000")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.05)
+            sock.connect(("127.0.0.1", self.port))
+            for _ in range(200):
+                try:
+                    sock.send(ping)
+                    sock.recv(64)
+                except OSError:
+                    time.sleep(0.01)
+                else:
+                    return
+        raise RuntimeError(f"ipmi_sim does not answer on port {self.port}")
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "executions"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def executions(self) -> list[Execution]:
+        lines = [line.split(" ", 1) for line in self.log.read_text().splitlines()]
+        return [Execution(float(at), what) for at, what in lines]
+
+    def power(self) -> str:
+        return "on" if (self.folder / "power").read_text().strip() == "1" else "off"
+
+    def set_power(self, state: str) -> None:
+        """Change the state from outside, without an execution."""
+        temporary = self.folder / "power.new"
+        temporary.write_text("1\n" if state == "on" else "0\n")
+        os.replace(temporary, self.folder / "power")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+async def eventually(condition, *, within_seconds: float = 10.0) -> None:
+    """Wait for something that another process will bring about."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within_seconds
+    while not condition():
+        if loop.time() > end:
+            raise AssertionError("did not happen in time")
+        await asyncio.sleep(0.01)
