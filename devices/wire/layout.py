@@ -1,0 +1,151 @@
+"""Pages parsed against the layout seen last time: what stays is compared, what changes is decoded in one go.
+
+A page of an exporter is the same from poll to poll but for its numbers. The lines lose the prefixes they had last time,
+the rest is joined and decoded as one JSON list: 320 series of a 98 kB page in about 0.1 ms instead of 1 ms. The check is
+exact: a line whose prefix differs keeps it, so that the joined length gives it away, and every other line is compared.
+Whatever does not fit goes to the strict parser, which alone decides what a page says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from devices.reading import STALE, Series
+from devices.wire.scrape_text import Sample, lines_of, parse_line, value_and_stamp
+from fleet.quality import Quality, Reason, pack
+
+SENTINELS = frozenset(range(9_223_372_036_854_775_792, 9_223_372_036_854_775_796))
+"""DCGM's blank, not found, not supported, not permitted (dcgm_structs.h, DCGM_INT64_BLANK and the three after it)."""
+
+_SENTINEL_FLOAT = 2.0**63
+"""What each of them becomes as a float; other numbers do too, so a hit is settled by its digits."""
+
+_ABSENT = pack(Quality.BAD, Reason.SENTINEL)
+_NUMBERS = msgspec.json.Decoder(list[int | float])
+_MINUS_ZERO_ENDS = (b"-0,", b"-0 ", b"-0\t", b"-0\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The numbers of one page in the order of its layout."""
+
+    numbers: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.uint8] | None = None
+    """None when all are good; a sentinel is absent and marked."""
+
+    stamps_ms: tuple[int | None, ...] | None = None
+    """The exporter's own timestamps, where there are any."""
+
+
+class Layout:
+    """What one page looked like: its series, and everything in it that was not a number."""
+
+    __slots__ = ("_count", "_first", "_fixed", "_is_rest", "_is_sample", "_prefixes", "_rest", "known", "series")
+
+    def __init__(self, lines: Sequence[bytes], samples: Sequence[Sample | None]) -> None:
+        """`samples` has one entry a line: None for a comment or a blank."""
+        found = [sample for sample in samples if sample is not None]
+        every = [sample.series for sample in found]
+        first = {series: at for at, series in reversed(list(enumerate(every)))}
+        self.series: tuple[Series, ...] = tuple(dict.fromkeys(every))
+        self._first = None if len(first) == len(every) else np.array([first[series] for series in self.series])
+        self._is_sample = [sample is not None for sample in samples]
+        self._is_rest = [sample is None for sample in samples]
+        self._prefixes = [
+            line[: sample.start] for line, sample in zip(lines, samples, strict=True) if sample is not None
+        ]
+        self._rest = list(compress(lines, self._is_rest))
+        self._count = len(lines)
+        self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._rest)) + self._count - max(len(found), 1)
+        self.known: dict[bytes, Series] = dict(zip(self._prefixes, every, strict=True))
+        """Prefix to series: a page that gained or lost lines is learned without parsing the others again."""
+
+    def read(self, page: bytes) -> Values | None:
+        """The page's numbers, or None when anything but numbers differs from this layout."""
+        lines = page.split(b"\n")
+        if len(lines) != self._count or list(compress(lines, self._is_rest)) != self._rest:
+            return None
+        texts = b",".join(map(bytes.removeprefix, compress(lines, self._is_sample), self._prefixes))
+        if len(texts) + self._fixed != len(page):
+            return None
+        try:
+            numbers = _NUMBERS.decode(b"[%b]" % texts)
+            values = np.array(numbers, dtype=np.float64)
+        except (msgspec.DecodeError, OverflowError):
+            return self._one_by_one(lines)
+        if len(numbers) != len(self._prefixes) or _has_minus_zero(texts):
+            return self._one_by_one(lines)
+        if (values == _SENTINEL_FLOAT).any():
+            blank = [isinstance(number, int) and number in SENTINELS for number in numbers]
+            return self.first(_without_sentinels(values, blank))
+        return self.first(Values(values))
+
+    def first(self, every: Values) -> Values:
+        """The values of the series, where the page repeats some: as in Prometheus the first one counts."""
+        if self._first is None:
+            return every
+        quality = None if every.quality is None else every.quality[self._first]
+        stamps = None if every.stamps_ms is None else tuple(every.stamps_ms[at] for at in self._first)
+        return Values(every.numbers[self._first], quality, stamps)
+
+    def _one_by_one(self, lines: list[bytes]) -> Values | None:
+        """Values that are no JSON numbers (NaN, Inf, -0, timestamps); None leaves the error to the strict parser."""
+        texts = map(bytes.removeprefix, compress(lines, self._is_sample), self._prefixes)
+        try:
+            found = [value_and_stamp(text.lstrip(b" \t\r")) for text in texts]
+        except ValueError:
+            return None
+        return self.first(values_of(found))
+
+
+def learn(page: bytes, known: dict[bytes, Series] | None = None) -> tuple[Layout, Values]:
+    """The layout and the values of a page by the strict parser. Raises `Malformed` with the line that is wrong.
+
+    `known` has the prefixes of the layout before, whose labels are then not parsed again.
+    """
+    lines = lines_of(page)
+    samples = [_recalled(line, known) or parse_line(line, number) for number, line in enumerate(lines, start=1)]
+    layout = Layout(lines, samples)
+    found = [(sample.value, sample.text, sample.stamp_ms) for sample in samples if sample is not None]
+    return layout, layout.first(values_of(found))
+
+
+def values_of(found: Sequence[tuple[float, bytes, int | None]]) -> Values:
+    """Numbers, marks and timestamps from values parsed one by one."""
+    numbers = np.array([value for value, _, _ in found], dtype=np.float64)
+    blank = [text.isdigit() and int(text) in SENTINELS for _, text, _ in found]
+    stamps = tuple(stamp for _, _, stamp in found) if any(stamp is not None for _, _, stamp in found) else None
+    if not any(blank):
+        return Values(numbers, None, stamps)
+    marked = _without_sentinels(numbers, blank)
+    return Values(marked.numbers, marked.quality, stamps)
+
+
+def _recalled(line: bytes, known: dict[bytes, Series] | None) -> Sample | None:
+    """The sample of a line whose prefix was there before; None when it must be parsed."""
+    head, blank, text = line.rpartition(b" ")
+    series = known.get(head + blank) if known else None
+    if series is None:
+        return None
+    try:
+        value, digits, stamp = value_and_stamp(text)
+    except ValueError:
+        return None
+    return Sample(*series, len(head) + 1, value, digits, stamp)
+
+
+def _has_minus_zero(texts: bytes) -> bool:
+    """JSON's integer -0 loses its sign; as a value it keeps it."""
+    return b"-0" in texts and (texts.endswith(b"-0") or any(end in texts for end in _MINUS_ZERO_ENDS))
+
+
+def _without_sentinels(values: npt.NDArray[np.float64], blank: Sequence[bool]) -> Values:
+    where = np.array(blank, dtype=np.bool_)
+    if not where.any():
+        return Values(values)
+    values[where] = STALE
+    return Values(values, np.where(where, np.uint8(_ABSENT), np.uint8(0)))

@@ -1,0 +1,131 @@
+"""The strict parser of Prometheus text pages (format 0.0.4): every line is understood or named in the error.
+
+It is the judge of what a page says; the layout parser is only a faster way to the same numbers. About 3 µs a line.
+"""
+
+import re
+from dataclasses import dataclass
+
+from devices.reading import Labels, Series
+from fleet.errors import Malformed
+
+BLANKS = b" \t\r"
+_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(rb'[ \t\r]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t\r]*=[ \t\r]*"((?:[^"\\]|\\.)*)"[ \t\r]*', re.DOTALL)
+_NUMBER = re.compile(
+    rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE
+)
+_REST = re.compile(rb"([^ \t\r]+)(?:[ \t\r]+(-?[0-9]+))?[ \t\r]*(?:#[ \t\r]*\{.*)?")
+_ESCAPE = re.compile(rb'\\([\\n"])')
+_ESCAPED = {b"\\": b"\\", b"n": b"\n", b'"': b'"'}
+_SHOWN = 60
+"""Bytes of a bad line that an error quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line that carries a value."""
+
+    name: str
+    labels: Labels
+    start: int
+    """Where in the line the value begins: what lies before stays the same from page to page."""
+
+    value: float
+    text: bytes
+    """The value as it stood there: sentinels are told from their digits, not from a rounded float."""
+
+    stamp_ms: int | None
+    """The exporter's own timestamp."""
+
+    @property
+    def series(self) -> Series:
+        return self.name, self.labels
+
+
+def number_of(text: bytes) -> float:
+    """The value in `text`. Raises `ValueError` for what Prometheus would not take: hex, underscores, overflow."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{_shown(text)} is not a number")
+    number = float(text)
+    if number in {float("inf"), float("-inf")} and b"n" not in text.lower():
+        raise ValueError(f"{_shown(text)} does not fit a 64-bit float")
+    return number
+
+
+def value_and_stamp(rest: bytes) -> tuple[float, bytes, int | None]:
+    """Value, its text and the exporter's timestamp in the part of a line behind its labels; an exemplar is passed over."""
+    match = _REST.fullmatch(rest)
+    if match is None:
+        raise ValueError(f"{_shown(rest)} is not a value with an optional timestamp")
+    stamp = match[2]
+    return number_of(match[1]), match[1], None if stamp is None else int(stamp)
+
+
+def parse_line(line: bytes, number: int) -> Sample | None:
+    """The sample in one line, None for a blank or a comment. Raises `Malformed` naming line `number`."""
+    body = line.lstrip(BLANKS)
+    if not body or body.startswith(b"#"):
+        return None
+    try:
+        return _sample(line, len(line) - len(body))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Malformed(f"line {number}: {error}: {_shown(line)}, try the page in a browser") from error
+
+
+def lines_of(page: bytes) -> list[bytes]:
+    """The page's lines, an empty one last. Raises `Malformed` when the last line has no line feed: it may be cut."""
+    if page and not page.endswith(b"\n"):
+        count = page.count(b"\n") + 1
+        raise Malformed(f"line {count}: the page ends without a line feed, so its last value may be cut short")
+    return page.split(b"\n")
+
+
+def parse_page(page: bytes) -> list[Sample]:
+    """Every sample of a page, in its order. Raises `Malformed` with the first bad line."""
+    samples = (parse_line(line, number) for number, line in enumerate(lines_of(page), start=1))
+    return [sample for sample in samples if sample is not None]
+
+
+def _sample(line: bytes, at: int) -> Sample:
+    name = _NAME.match(line, at)
+    if name is None:
+        raise ValueError("no metric name")
+    at = name.end()
+    labels: Labels = ()
+    after = _past_blanks(line, at)
+    if line[after : after + 1] == b"{":
+        labels, at = _labels(line, after + 1)
+        after = _past_blanks(line, at)
+    elif after == at:
+        raise ValueError("nothing between the metric name and what follows")
+    value, text, stamp = value_and_stamp(line[after:])
+    return Sample(name[0].decode(), labels, after, value, text, stamp)
+
+
+def _labels(line: bytes, at: int) -> tuple[Labels, int]:
+    """The label pairs from `at`, and where the closing brace ends."""
+    pairs: dict[str, str] = {}
+    while (match := _LABEL.match(line, at)) is not None:
+        label = match[1].decode()
+        if label in pairs:
+            raise ValueError(f"label {label} is there twice")
+        pairs[label] = _ESCAPE.sub(lambda found: _ESCAPED[found[1]], match[2]).decode()
+        at = match.end()
+        if line[at : at + 1] != b",":
+            break
+        at += 1
+    at = _past_blanks(line, at)
+    if line[at : at + 1] != b"}":
+        raise ValueError(f"labels are not closed at column {at + 1}")
+    return tuple(sorted(pairs.items())), at + 1
+
+
+def _past_blanks(line: bytes, at: int) -> int:
+    while line[at : at + 1] in {b" ", b"\t", b"\r"}:
+        at += 1
+    return at
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:_SHOWN].decode(errors="replace")) + ("…" if len(text) > _SHOWN else "")
