@@ -38,14 +38,6 @@ _MAX_DIGITS = 400
 """Longer numbers are text: Python refuses to read integers of more than 4,300 digits."""
 
 
-class Located(dict[str, object]):
-    """A mapping of the document that knows its place."""
-
-    __slots__ = ("loc",)
-
-    loc: Loc
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """What a file holds and where; `problems` are mistakes of YAML itself that did not stop the reading."""
@@ -170,9 +162,8 @@ class _Reading:
         finally:
             self.open_nodes.discard(id(node))
 
-    def _mapping(self, node: Mapping, loc: Loc) -> Located:
-        found = Located()
-        found.loc = loc
+    def _mapping(self, node: Mapping, loc: Loc) -> dict[str, object]:
+        found: dict[str, object] = {}
         merged: list[Node] = []
         for key_node, value_node in node.items:
             if not isinstance(key_node, Scalar):
@@ -189,7 +180,7 @@ class _Reading:
             self._merge(found, inherited, loc)
         return found
 
-    def _merge(self, found: Located, node: Node, loc: Loc) -> None:
+    def _merge(self, found: dict[str, object], node: Node, loc: Loc) -> None:
         inherited = self.value(node, loc)
         if not isinstance(inherited, dict):
             self._object(node, loc, "`<<` must name a mapping", "an alias of a mapping")

@@ -1,8 +1,8 @@
-"""The ground that every entry of a configuration file stands on: strict, frozen, and aware of its place."""
+"""The ground that every entry of a configuration file stands on: strict and frozen."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -10,20 +10,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
     ValidationInfo,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
-
-from fleet.document import Loc, Located
 
 T = TypeVar("T")
 
 
 class Entry(BaseModel):
-    """One mapping of a file: no unknown key, no silent conversion, never changed; `loc` is its place in the file."""
+    """One mapping of a file: no unknown key, no silent conversion, never changed."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -33,21 +28,6 @@ class Entry(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
-
-    _loc: Loc = PrivateAttr(default=())
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _remember_place(cls, data: Any, validate: ModelWrapValidatorHandler["Entry"]) -> "Entry":
-        entry = validate(data)
-        if isinstance(data, Located):
-            entry._loc = data.loc  # noqa: SLF001 - its own private attribute
-        return entry
-
-    @property
-    def loc(self) -> Loc:
-        """Where it stands in the file; empty for an entry made in code."""
-        return self._loc
 
 
 Several = Annotated[tuple[T, ...], Field(strict=False)]
