@@ -53,7 +53,7 @@ BROKEN: dict[str, Answer] = {
     "another unit": lambda request: good(request, 1)[:6] + b"\x09" + good(request, 1)[7:],
     "another function": lambda request: good(request, 1)[:7] + b"\x04" + good(request, 1)[8:],
     "too many registers": lambda request: good(request, 1, 2, 3),
-    "too few registers": lambda request: good(request),
+    "too few registers": good,
     "a byte count that lies": lambda request: good(request, 1)[:8] + b"\x40" + good(request, 1)[9:],
     "a length that lies": lambda request: request[:4] + b"\xff\xff" + good(request, 1)[6:],
     "a second answer": lambda request: good(request, 1) * 2,
@@ -96,8 +96,8 @@ async def test_a_peer_that_hangs_up_is_unreachable_at_once() -> None:
 
 
 async def test_after_a_broken_answer_the_next_read_is_clean() -> None:
-    answers: list[Answer] = [BROKEN["another transaction"], lambda request: good(request, 7)]
-    async with peer(lambda request: answers.pop(0)(request)) as (address, _):
+    answers = iter([BROKEN["another transaction"], lambda request: good(request, 7)])
+    async with peer(lambda request: next(answers)(request)) as (address, _):
         link = ModbusLink(address, request_seconds=1.0)
         with pytest.raises(Malformed):
             await link.read(Function.HOLDING, Span(0, 1))
