@@ -34,7 +34,8 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     """Sent, and nothing trustworthy came back: never resend, look."""
     FENCED = "fenced"
-    """Streamed only: from here on no copy of the request can run any more."""
+    """From here on no copy of the request can run any more: what is read back now is final. The last state of an order
+    that was never answered; an answered one ends as `ACKNOWLEDGED` or `REFUSED` with the fence behind it."""
     UNCONFIRMED = "unconfirmed"
     """The fence could not be confirmed: a copy may still run until the device's session expires; it stays locked."""
 

@@ -5,7 +5,7 @@ the packet encoded, the socket's old error cleared, the intent durable, the dead
 nothing but an authenticated answer changes *unknown*, and nothing here ever sends the command again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from devices.orders import FRESH_SECONDS, POWER_GOALS, Order, Remember, Report, State, Verdict, forget, in_time
 from devices.wire import rmcp_bmc
@@ -102,7 +102,7 @@ class IpmiWriter:
             return Verdict(state=State.UNCONFIRMED, text=f"{order.asset}: {error}")
         attempt = _Attempt(order, account, report, sent_at_ns=self._clock.boottime_ns(), state=State.UNKNOWN)
         dead = await gone(order.endpoint.address, attempt.account, int(note, 16), patience=self._timing.patience)
-        return await self._read_back(attempt, "the session it was sent in is gone" if dead else None)
+        return await self._read_back(attempt, "the session it was sent in is gone" if dead else None, said="not known")
 
     async def _in_session(self, attempt: _Attempt, client: Client) -> Verdict:
         try:
@@ -160,9 +160,10 @@ class IpmiWriter:
             command_sequence=request.sequence,
             number_blind=attempt.order.endpoint.profile in NUMBER_BLIND,
         )
-        return await self._read_back(attempt, how, said)
+        verdict = await self._read_back(attempt, how, said)
+        return replace(verdict, state=State.FENCED) if verdict.state is State.UNKNOWN else verdict
 
-    async def _read_back(self, attempt: _Attempt, fenced: str | None, said: str = "outcome not known") -> Verdict:
+    async def _read_back(self, attempt: _Attempt, fenced: str | None, said: str) -> Verdict:
         """The state after the fence; unfenced, the state is read too but proves nothing final."""
         attempt.report(State.FENCED if fenced else State.UNCONFIRMED)
         after = await self._watch(attempt)

@@ -4,22 +4,13 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from devices.wire.address import host_and_port
 from devices.wire.rmcp_packet import LARGEST
-from fleet.errors import Refused, Unreachable
+from fleet.errors import Unreachable
 
 IPMI_PORT = 623
 DATAGRAMS_A_TURN = 32
 """Datagrams taken per wake-up of the event loop, so that a flood from one BMC cannot hold the others up."""
-
-
-def split_address(address: str, port: int = IPMI_PORT) -> tuple[str, int]:
-    """Host and port of `host`, `host:port`, `[v6]:port`. Raises `Refused` for anything else."""
-    host, colon, tail = address.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
-        host, tail = address, str(port)
-    if not host.strip("[]") or not tail.isdigit() or not 0 < int(tail) < 0x10000:
-        raise Refused(f"{address!r} is no address, try host:port")
-    return host.strip("[]"), int(tail)
 
 
 async def connected_socket(host: str, port: int) -> socket.socket:
@@ -60,7 +51,7 @@ class Link:
     @classmethod
     async def open(cls, address: str) -> "Link":
         """A link to `host:port`. Raises `Unreachable` or `Refused`."""
-        host, port = split_address(address)
+        host, port = host_and_port(address, IPMI_PORT)
         return cls(await connected_socket(host, port), f"{host}:{port}")
 
     def send(self, packet: bytes) -> None:
