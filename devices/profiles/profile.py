@@ -10,13 +10,14 @@ SIGNAL_SECONDS: Mapping[str, float] = {
     "outlet": 10.0,
     "energy": 60.0,
     "gpu": 1.0,
-    "node": 15.0,
-    "fabric": 10.0,
+    "node": 10.0,
+    "fabric": 2.0,
     "bmc": 10.0,
+    "sel": 30.0,
     "agent": 2.0,
     "cooling": 1.0,
     "bess": 1.0,
-    "scheduler": 10.0,
+    "scheduler": 5.0,
 }
 """Default interval of each signal group, seconds; the settings' `intervals` override them. Inlet and phase amperes,
 pumps and flow 1 s, outlets 10 s, energy 60 s by design; the others are defaults to tune."""

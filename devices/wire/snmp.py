@@ -1,0 +1,180 @@
+"""Polling over SNMP v2c and v3: tables are learned by GETBULK, then exactly their wanted cells are read by GET.
+
+A GET of known cells never over-reads a table, and its answer is checked cell by cell. Rows that came or went are found
+when an answer lacks a cell, and every ten minutes.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ParamSpec, TypeVar
+from zlib import crc32
+
+from devices.profiles.profile import Profile
+from devices.reading import Reading
+from devices.wire.address import host_and_port
+from devices.wire.snmp_rows import Plan, Raw, decode, plan_of, wanted
+from devices.wire.snmp_session import Session, read_user
+from fleet.clock import Clock
+from fleet.errors import Malformed, Refused, Unreachable
+from fleet.model import Endpoint
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SNMP_PORT = 161
+ATTEMPTS = 3
+"""Sends of one request: reads may repeat; all of them share the poll's deadline."""
+LEARN_SECONDS = 600.0
+"""How long a table's rows are taken for granted while every cell answers (default to tune)."""
+SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
+
+
+class SnmpReader:
+    """One agent: its session, and what of its tables each signal group reads."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        secret: Mapping[str, object],
+        profile: Profile,
+        clock: Clock,
+        *,
+        attempt_seconds: float = 0.7,
+    ) -> None:
+        """Nothing is opened yet. `attempt_seconds` is how long one request waits before it is sent again.
+
+        Raises `Refused` for an address or a secret that cannot be used.
+        """
+        self._host, self._port = host_and_port(endpoint.address, SNMP_PORT)
+        self._user = read_user(secret)
+        self._integrity = "user" in self._user
+        self._profile, self._clock = profile, clock
+        self._where = f"{endpoint.source} at {endpoint.address}"
+        self._attempt_seconds = attempt_seconds
+        self._session: Session | None = None
+        self._plans: dict[str, Plan] = {}
+        self._learn_at_ms: dict[str, int] = {}
+        self._at_once = profile.max_repetitions
+        self._spread = crc32(endpoint.source.encode()) % 1000 / 1000
+        """Part of the learning interval by which this agent is ahead of others that started with it."""
+
+    async def read(self, due: frozenset[str], *, deadline_seconds: float) -> tuple[Reading, ...]:
+        """A reading for each due signal group that the agent serves.
+
+        Raises `Unreachable` when the deadline passes or no request is answered, `Refused` when the agent does not let
+        us in or serves nothing of the profile, and `Malformed` for answers that are no SNMP or tables in circles.
+        """
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                session = await self._opened()
+                readings = [await self._signal(session, signal) for signal in sorted(due)]
+        except TimeoutError as error:
+            self._distrust()
+            raise Unreachable(f"{self._where}: no whole answer within {deadline_seconds:g} s") from error
+        except (Unreachable, Refused, Malformed) as error:
+            self._distrust()
+            raise type(error)(f"{self._where}: {error}") from error
+        return tuple(reading for reading in readings if reading is not None)
+
+    async def close(self) -> None:
+        """Give the socket back."""
+        if self._session is not None:
+            self._session.release()
+            self._session = None
+
+    async def _opened(self) -> Session:
+        if self._session is None:
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+                address = str(found[0][4][0])
+                self._session = Session(address, self._port, timeout_seconds=self._attempt_seconds, user=self._user)
+            except OSError as error:
+                raise Unreachable(f"no socket to it ({error}), try its address") from error
+        await self._ready(self._session)
+        return self._session
+
+    async def _ready(self, session: Session) -> None:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                await session.ready()
+            except Unreachable:
+                if not left:
+                    raise
+            else:
+                return
+
+    async def _signal(self, session: Session, signal: str) -> Reading | None:
+        plan = self._plans.get(signal)
+        if plan is None or self._clock.now_ms() >= self._learn_at_ms[signal]:
+            plan = await self._learn(session, signal)
+        raw = await self._raw(session, plan)
+        if raw is None:
+            plan = await self._learn(session, signal)
+            raw = await self._raw(session, plan)
+        if not plan.oids:
+            return None
+        if raw is None:
+            raise Malformed("cells that a walk just showed are not there, the agent's tables change under the poll")
+        values, quality = decode(plan, raw, integrity=self._integrity)
+        return Reading(series=plan.series, values=values, quality=quality, at_ms=self._clock.now_ms(), signal=signal)
+
+    async def _learn(self, session: Session, signal: str) -> Plan:
+        """Walk the signal's columns and plan what to read from now on."""
+        columns = {}
+        for oid in wanted(self._profile, signal):
+            columns[oid] = await self._again(session, session.column, oid, max_repetitions=self._at_once)
+        plan = plan_of(self._profile, signal, columns, self._plans.get(signal))
+        if not plan.oids and not any(known.oids for known in self._plans.values()):
+            await self._nothing(session)
+        first = signal not in self._plans
+        wait_ms = LEARN_SECONDS * 1000 * (self._spread if first else 1.0)
+        self._learn_at_ms[signal] = self._clock.now_ms() + int(max(wait_ms, 60_000))
+        self._plans[signal] = plan
+        return plan
+
+    async def _nothing(self, session: Session) -> None:
+        """The agent has not one cell of the group: say which family it is, if it is another one."""
+        told = (await self._again(session, session.values, [SYS_OBJECT_ID])).get(SYS_OBJECT_ID)
+        if not isinstance(told, str) or not told.startswith(self._profile.sys_object_id):
+            raise Refused(
+                f"it serves nothing of profile {self._profile.name} and its sysObjectID is {told!r},"
+                f" expected {self._profile.sys_object_id}, try another profile"
+            )
+
+    async def _raw(self, session: Session, plan: Plan) -> list[Raw] | None:
+        """The plan's raw values in its order; None when the agent lacks one of them."""
+        raw: list[Raw] = []
+        at = 0
+        while at < len(plan.oids):
+            asked = plan.oids[at : at + self._at_once]
+            answer = await self._again(session, session.values, asked)
+            if not answer and self._at_once > 1:
+                self._at_once = max(self._at_once // 2, 1)  # tooBig: gufo shows an error status as an empty answer
+                continue
+            try:
+                raw.extend(map(answer.__getitem__, asked))
+            except KeyError:
+                return None
+            at += len(asked)
+        return raw
+
+    async def _again(
+        self, session: Session, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """A request, sent again when it is not answered; over v3 the engine is discovered again before the last try."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return await request(*args, **kwargs)
+            except (Unreachable, Refused):
+                if not left:
+                    raise
+                session.forget_engine()
+                await session.ready()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _distrust(self) -> None:
+        """After a failure nothing of the session is taken for granted but its tables."""
+        self._at_once = self._profile.max_repetitions
+        if self._session is not None:
+            self._session.forget_engine()
