@@ -41,6 +41,17 @@ fi
 """
 
 
+def fru() -> bytes:
+    """A FRU with a product area: manufacturer, product, part number, version, serial number."""
+    fields = [b"Acme", b"GPU node", b"G-1", b"A", b"SN1"]
+    area = b"\x01\x00\x19" + b"".join(bytes((0xC0 | len(field),)) + field for field in fields) + b"\xc0\xc1"
+    area += bytes(-(len(area) + 1) % 8)
+    area = area[:1] + bytes(((len(area) + 1) // 8,)) + area[2:]
+    area += bytes((-sum(area) & 0xFF,))
+    header = bytes((1, 0, 0, 0, 1, 0, 0))
+    return header + bytes((-sum(header) & 0xFF,)) + area
+
+
 def free_port() -> int:
     """A UDP port that was free a moment ago, for servers that cannot choose one themselves."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -105,8 +116,10 @@ set_working_mc 0x20
 
     def _emulation(self) -> str:
         fan = f"main_sdr_add 0x20 {_FAN}\nsensor_add 0x20 0 2 4 1\nsensor_set_value 0x20 0 2 0x96 0\n"
+        content = fru()
         return f"""mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02
+mc_add_fru_data 0x20 0 {len(content)} data {" ".join(f"0x{byte:02x}" for byte in content)}
 sel_enable 0x20 1000 0x0a
 main_sdr_add 0x20 {_TEMPERATURE}
 sensor_add 0x20 0 1 1 1
