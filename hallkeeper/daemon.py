@@ -123,14 +123,14 @@ class Daemon:
         registry: CollectorRegistry,
         listen: str,
         on_reload: Callable[[], None] | None = None,
-        on_ready: Callable[[str], None] | None = None,
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
         self._services = services
         self._clock = clock
         self._registry = registry
         self._listen = listen
         self._on_reload = on_reload
-        self._on_ready = on_ready
+        self._addresses = dict(addresses or {})
         self._stop = asyncio.Event()
         self._reloaded_ok = Gauge(
             "hallkeeper_config_last_reload_successful",
@@ -182,10 +182,9 @@ class Daemon:
         while True:
             if not ready and not any(service.not_ready() for service in self._services.values()):
                 ready = True
-                notify(f"READY=1\nX_ADDRESS={address}")
-                log.info("ready")
-                if self._on_ready is not None:
-                    self._on_ready(address)
+                named = "".join(f"\nX_{name.upper()}={where}" for name, where in self._addresses.items())
+                notify(f"READY=1\nX_ADDRESS={address}{named}")
+                log.info("ready", **self._addresses)
             late = pulse.stalled(self._clock.boottime_ns())
             if late:
                 log.error("no progress", services=late, seconds=STALLED_SECONDS)

@@ -67,7 +67,7 @@ def pushed_alerts(incident: IncidentEvent, *, now_ms: int, ends_ms: int, externa
         "severity": incident.severity,
         "page": "true" if incident.pages else "false",
     }
-    end_ms = max(incident.ended_at_ms or now_ms, incident.opened_at_ms + 1) if ended else ends_ms
+    end_ms = max(min(incident.ended_at_ms or now_ms, now_ms), incident.opened_at_ms + 1) if ended else ends_ms
     return [
         {
             "labels": labels,

@@ -80,7 +80,7 @@ class OncallService:
             registry=registry,
         )
         self._queued = Gauge(
-            "hallkeeper_notifications", "Notifications in the outbox by state.", ["state"], registry=registry
+            "hallkeeper_notifications_queued", "Notifications in the outbox by state.", ["state"], registry=registry
         )
         self._parked = Counter(
             "hallkeeper_oncall_parked_total",

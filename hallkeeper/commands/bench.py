@@ -8,7 +8,9 @@ import typer
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 JSON = typer.Option("--json", help="Print one JSON object as the last line.")
-AGAINST = typer.Option("--against", help="Run this peer (Debian's package) on the same load in the same run, and print the ratio.")
+AGAINST = typer.Option(
+    "--against", help="Run this peer (Debian's package) on the same load in the same run, and print the ratio."
+)
 SECONDS = typer.Option("--seconds", min=2.0, max=600.0, help="How long to measure.")
 
 

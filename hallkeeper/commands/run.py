@@ -22,7 +22,10 @@ SETTINGS = typer.Option("--settings", "-s", help="The installation's hallkeeper.
 
 
 def run(
-    services: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(SERVICES)}; all of them, with the actuators, when left out.")] = None,
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Which: {', '.join(SERVICES)}; all of them, with the actuators, when left out."),
+    ] = None,
     settings: Annotated[Path, SETTINGS] = Path("hallkeeper.yaml"),
 ) -> None:
     """Run services as long-running daemons: systemd notify, SIGTERM drains, SIGHUP reloads."""
@@ -50,7 +53,10 @@ def supervise(settings: Path) -> None:
 
 def children(settings: Path) -> Sequence[ChildSpec]:
     """What runs on one machine: services, and one actuator a lane."""
-    daemons = [ChildSpec(name=name, argv=[sys.executable, "-m", "hallkeeper", "run", name, "--settings", str(settings)]) for name in SERVICES]
+    daemons = [
+        ChildSpec(name=name, argv=[sys.executable, "-m", "hallkeeper", "run", name, "--settings", str(settings)])
+        for name in SERVICES
+    ]
     actuators = [
         ChildSpec(
             name=f"actuator-{lane}",
@@ -77,7 +83,7 @@ async def _until_signal(supervisor: Supervisor) -> None:
 async def _announce(supervisor: Supervisor) -> None:
     """Tell our own supervisor when all are ready, with the console's address, and feed its watchdog while we run."""
     await supervisor.wait_ready()
-    address = supervisor.status()["console"].get("address", "")
+    address = supervisor.status()["console"].get("console", "")
     notify(f"READY=1\nX_ADDRESS={address}")
     while True:
         await asyncio.sleep(5.0)

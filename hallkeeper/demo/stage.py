@@ -78,7 +78,17 @@ class Site:
         self.folder = folder / "site"
         self._process = Process(
             "the simulator",
-            [sys.executable, "-m", "simulator", "--directory", str(self.folder), "--nodes", str(nodes), "--seed", str(seed)],
+            [
+                sys.executable,
+                "-m",
+                "simulator",
+                "--directory",
+                str(self.folder),
+                "--nodes",
+                str(nodes),
+                "--seed",
+                str(seed),
+            ],
             log=folder / "simulator.log",
         )
         self._control = ""
@@ -94,7 +104,9 @@ class Site:
             async with asyncio.timeout(SIMULATOR_SECONDS):
                 line = await process.stdout.readline()
         except TimeoutError:
-            raise StageFailed(f"the simulated site was not ready within {SIMULATOR_SECONDS:.0f} s; try: fewer nodes (--nodes 16)") from None
+            raise StageFailed(
+                f"the simulated site was not ready within {SIMULATOR_SECONDS:.0f} s; try: fewer nodes (--nodes 16)"
+            ) from None
         if not line:
             await process.wait()
             raise StageFailed(self._process.failed() or "the simulator said nothing")
@@ -145,7 +157,9 @@ class Product:
                 async with asyncio.timeout(READY_SECONDS):
                     await self._ready(notices)
             except TimeoutError:
-                raise StageFailed(f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; its log: {self._process._log}") from None  # noqa: SLF001 - same file
+                raise StageFailed(
+                    f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; its log: {self._process._log}"
+                ) from None  # noqa: SLF001 - same file
             finally:
                 self._socket.unlink(missing_ok=True)
 
