@@ -58,6 +58,8 @@ DEPTH_LIMIT: Final = 8
 """Objects and arrays inside each other, the event itself included."""
 FUTURE_MS: Final = 5_000
 """An event further ahead than this is refused: a wrong clock must not outlive every later event."""
+LAST_MS: Final = 253_402_300_799_999
+"""The end of year 9999, as far as calendars go."""
 OUR_TYPES: Final = "io.hallkeeper."
 
 _JSON: Final = msgspec.json.Encoder()
@@ -100,6 +102,8 @@ def decode_event(value: bytes, *, now_ms: int | None = None) -> AnyEvent:
         event = msgspec.convert(_opened(kind, document["data"]), kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise Malformed(f"{kind.TYPE}: {error}") from error
+    if not 0 <= event.time_ms() <= LAST_MS:
+        raise Malformed(f"{kind.TYPE} {event.key()!r}: {event.time_ms()} ms is not a time")
     if now_ms is not None and event.time_ms() > now_ms + FUTURE_MS:
         raise Malformed(
             f"{kind.TYPE} {event.key()!r}: {event.time_ms() - now_ms} ms in the future, try the producer's clock"

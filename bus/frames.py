@@ -34,6 +34,8 @@ SeriesName: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """A name and its final labels, sorted by the UTF-8 bytes of the label."""
 _Label = tuple[str, str]
 _Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+_Instant = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""Unix ms up to the end of year 9999, as far as calendars go."""
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Counts up per source and boot: what was seen before is a duplicate."""
     layout: _Unsigned
     """`layout_hash` of the series, which a `SeriesTable` names."""
-    at: int
+    at: _Instant
     """Unix ms of the device's answer."""
     values: bytes
     quality: bytes | None = None
