@@ -1,0 +1,89 @@
+"""How many of each failure domain may be in remediation at once: a count and a share, whichever is less."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from fleet.model import AssetId, Domain, Kind, PlantGraph, Site
+from remediator.facts import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The two bounds of one kind of domain."""
+
+    absolute: int
+    share: float
+
+
+ALLOWANCES: Mapping[Kind, Allowance] = {
+    Kind.OUTLET: Allowance(1, 1.0),
+    Kind.RACK: Allowance(1, 0.10),
+    Kind.ROW: Allowance(4, 0.10),
+    Kind.HALL: Allowance(8, 0.05),
+    Kind.SITE: Allowance(8, 0.05),
+    Kind.PDU: Allowance(1, 0.25),
+    Kind.BUSBAR: Allowance(4, 0.10),
+    Kind.SUBSTATION: Allowance(8, 0.05),
+    Kind.GENERATOR_STRING: Allowance(8, 0.05),
+    Kind.CDU: Allowance(4, 0.10),
+    Kind.LOOP: Allowance(4, 0.10),
+    Kind.SWITCH: Allowance(4, 0.10),
+}
+"""Defaults to tune per site; a rack or row always has room for one, any other domain may be too small for any."""
+AT_LEAST_ONE = frozenset({Kind.RACK, Kind.ROW})
+
+
+def allowed(domain: Domain, members: int, *, redundant: bool) -> int:
+    """min(absolute, floor(share × members in service)), at least one for a rack or row; none below N+1."""
+    if not redundant:
+        return 0
+    allowance = ALLOWANCES[domain.kind]
+    share = math.floor(allowance.share * members)
+    if domain.kind in AT_LEAST_ONE:
+        share = max(1, share)
+    return min(allowance.absolute, share)
+
+
+def budgets_of(
+    target: AssetId,
+    graph: PlantGraph,
+    *,
+    out_of_service: Collection[AssetId],
+    held: Mapping[str, Collection[str]],
+    remediation: str,
+    degraded: Collection[AssetId],
+) -> tuple[Budget, ...]:
+    """One budget for every failure domain of the target.
+
+    `held` is who holds a place where (the ledger's reservations), `degraded` what feeds or cools below N+1.
+    """
+    budgets = []
+    for domain in graph.domains_of(target):
+        nodes = graph.nodes_in(domain.id)
+        members = len(nodes - (set(out_of_service) - {target}))
+        redundant = domain.id not in degraded
+        budgets.append(
+            Budget(
+                domain=domain,
+                allowed=allowed(domain, members, redundant=redundant),
+                in_use=len(set(held.get(str(domain), ())) - {remediation}),
+            )
+        )
+    return tuple(budgets)
+
+
+def degraded_by(failed: Collection[AssetId], site: Site) -> frozenset[AssetId]:
+    """The domains without their N+1: what failed, all that it feeds or cools, and the racks and PDUs that now carry alone."""
+    found: set[AssetId] = set()
+    for asset in failed:
+        below = site.graph.downstream(asset)
+        found |= {asset} | below
+        for node in site.graph.nodes_in(asset):
+            carriers = site.graph.upstream(node) - below - {asset}
+            found |= {above for above in carriers if site.asset(above).kind in CARRIES_ALONE}
+    return frozenset(found)
+
+
+CARRIES_ALONE = frozenset({Kind.RACK, Kind.PDU})
+"""What has no reserve left once the other feed of its nodes is gone."""

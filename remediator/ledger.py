@@ -1,0 +1,323 @@
+"""The ledger: what is meant is durable before it is done, and what came of it before anything else is meant.
+
+SQLite with `synchronous=FULL` in one file that one process writes. Admission is one transaction: the lease on the target,
+the reservations in every failure domain (the budget is a constraint in SQL), the intent and the remediation's new state.
+Every new state leaves a signed event for the bus in the same transaction.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fleet.errors import HallkeeperError
+from fleet.model import AssetId
+from remediator.facts import Budget, Refusal
+from remediator.ledger_schema import SCHEMA, VERSION
+from remediator.outcomes import Outcome
+from remediator.records import Intent, Remediation
+from remediator.transitions import TERMINAL
+
+DAY_MS = 86_400_000
+KEPT_DAYS = 400
+"""As long as the topic `remediations`."""
+
+Connect = Callable[[Path], sqlite3.Connection]
+
+
+class LedgerUnusableError(HallkeeperError):
+    """The ledger cannot be used: damaged, unwritable, or written by a newer version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One event on its way from the ledger to the bus."""
+
+    sequence: int
+    topic: str
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How one act ended, for budgets and breakers."""
+
+    target: AssetId
+    class_: int
+    outcome: str
+    at_ms: int
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection as the ledger needs it."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+class Ledger:
+    """One lane's ledger. Every method that writes returns when it is on disk."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, *, connect: Connect = connect) -> "Ledger":
+        """Open or make it. Raises `LedgerUnusableError` with what to try."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = connect(path)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise LedgerUnusableError(
+                    f"{path}: written by a newer version (schema {version}, this is {VERSION}), try the newer release"
+                )
+            path.chmod(0o600)
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnusableError(f"{path}: {error}, try its backup or another data folder") from error
+        return cls(connection, path)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # what is written
+
+    def record(self, state: Remediation, *events: Outgoing) -> None:
+        """A new state of a remediation, and what the bus shall hear of it; a state that ended gives everything back."""
+        with self._transaction() as db:
+            _put(db, state)
+            _emit(db, events)
+            if state.ended:
+                db.execute("DELETE FROM leases WHERE remediation=?", (state.remediation_id,))
+                db.execute("DELETE FROM reservations WHERE remediation=?", (state.remediation_id,))
+
+    def admit(self, state: Remediation, intent: Intent, budgets: Sequence[Budget], *events: Outgoing) -> Refusal | None:
+        """Lease, reservations, intent and state in one transaction; a refusal leaves nothing behind."""
+        try:
+            with self._transaction() as db:
+                _lease(db, state, intent)
+                for budget in budgets:
+                    db.execute(
+                        "INSERT INTO reservations(domain, remediation, allowed) VALUES(?,?,?)"
+                        " ON CONFLICT(domain, remediation) DO NOTHING",
+                        (str(budget.domain), state.remediation_id, budget.allowed),
+                    )
+                db.execute(
+                    "INSERT INTO intents(id, remediation, step, verb, device, target, lock, class, epoch, created_at_ms,"
+                    " effect_until_ms, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+                    (*_columns(intent), msgspec.json.encode(intent)),
+                )
+                _put(db, state)
+                _emit(db, events)
+        except sqlite3.IntegrityError as error:
+            return _refusal(error, intent)
+        return None
+
+    def sent(self, intent_id: str, sent_at_ms: int, wire_state: str) -> None:
+        """The actuator said that it was sent, and how it stands on the wire."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE intents SET sent_at_ms=?, wire_state=? WHERE id=? AND outcome IS NULL",
+                (sent_at_ms, wire_state, intent_id),
+            )
+
+    def conclude(
+        self, state: Remediation, intent_id: str, outcome: Outcome, now_ms: int, wire_state: str, *events: Outgoing
+    ) -> None:
+        """The intent's outcome, once and never again another, with the state after it."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=? WHERE id=? AND outcome IS NULL",
+                (outcome.name, outcome.text, now_ms, wire_state, intent_id),
+            )
+            _put(db, state)
+            _emit(db, events)
+
+    def remember(self, name: str, value: Any) -> None:
+        """A named fact that outlives the process: a freeze, a command that was seen."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+                (name, msgspec.json.encode(value)),
+            )
+
+    def forget(self, name: str) -> None:
+        """The fact no longer holds."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM memory WHERE name=?", (name,))
+
+    def emit(self, *events: Outgoing) -> None:
+        """Events that belong to no remediation (an incident's), durable before they travel."""
+        with self._transaction() as db:
+            _emit(db, events)
+
+    def published(self, sequence: int) -> None:
+        """The bus accepted everything up to here."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outbox WHERE sequence<=?", (sequence,))
+
+    def adopt(self, states: Sequence[Remediation]) -> None:
+        """States that another worker published: the newer of two wins."""
+        with self._transaction() as db:
+            for state in states:
+                _put(db, state, only_newer=True)
+
+    def prune(self, now_ms: int) -> None:
+        """Drop what ended longer ago than the topic keeps it."""
+        before = now_ms - KEPT_DAYS * DAY_MS
+        with self._transaction() as db:
+            db.execute("DELETE FROM intents WHERE closed_at_ms<?", (before,))
+            db.execute(f"DELETE FROM remediations WHERE updated_at_ms<? AND phase IN {_TERMINAL_SQL}", (before,))  # noqa: S608
+
+    # what is read
+
+    def remediations(self, *, ended: bool | None = None, since_ms: int = 0) -> list[Remediation]:
+        """Remediations, oldest first: all, or only those that ended or not."""
+        where = {None: "1", True: f"phase IN {_TERMINAL_SQL}", False: f"phase NOT IN {_TERMINAL_SQL}"}[ended]
+        rows = self._db.execute(
+            f"SELECT state FROM remediations WHERE {where} AND updated_at_ms>=? ORDER BY created_at_ms, id",  # noqa: S608
+            (since_ms,),
+        )
+        return [msgspec.json.decode(row[0], type=Remediation) for row in rows]
+
+    def remediation(self, remediation_id: str) -> Remediation | None:
+        """The last state of one."""
+        row = self._db.execute("SELECT state FROM remediations WHERE id=?", (remediation_id,)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=Remediation)
+
+    def open_intents(self) -> list[Intent]:
+        """Intents without an outcome: after a start each of them is in doubt."""
+        rows = self._db.execute(
+            "SELECT body, sent_at_ms, wire_state FROM intents WHERE outcome IS NULL ORDER BY created_at_ms, id"
+        )
+        return [_intent(row) for row in rows]
+
+    def intents_since(self, since_ms: int) -> list[Intent]:
+        """Intents written since then, oldest first, with how they ended."""
+        rows = self._db.execute(
+            "SELECT body, sent_at_ms, wire_state, outcome, text, closed_at_ms FROM intents"
+            " WHERE created_at_ms>=? ORDER BY created_at_ms, id",
+            (since_ms,),
+        )
+        return [_intent(row) for row in rows]
+
+    def reservations(self) -> dict[str, frozenset[str]]:
+        """Domain to the remediations that hold a place in it."""
+        held: dict[str, set[str]] = {}
+        for domain, remediation in self._db.execute("SELECT domain, remediation FROM reservations"):
+            held.setdefault(domain, set()).add(remediation)
+        return {domain: frozenset(holders) for domain, holders in held.items()}
+
+    def memory(self, prefix: str) -> dict[str, Any]:
+        """Every remembered fact whose name begins so."""
+        rows = self._db.execute("SELECT name, value FROM memory WHERE substr(name, 1, ?)=?", (len(prefix), prefix))
+        return {name: msgspec.json.decode(value) for name, value in rows}
+
+    def outbox(self, limit: int = 500) -> list[Outgoing]:
+        """What the bus has not accepted yet, in order."""
+        rows = self._db.execute("SELECT sequence, topic, key, value FROM outbox ORDER BY sequence LIMIT ?", (limit,))
+        return [Outgoing(*row) for row in rows]
+
+    def is_new(self) -> bool:
+        """Nothing was ever written into it."""
+        return self._db.execute("SELECT 1 FROM remediations LIMIT 1").fetchone() is None
+
+
+_TERMINAL_SQL = "(" + ",".join(f"'{phase}'" for phase in sorted(TERMINAL)) + ")"
+
+
+def _put(db: sqlite3.Connection, state: Remediation, *, only_newer: bool = False) -> None:
+    newer = " WHERE excluded.sequence>remediations.sequence" if only_newer else ""
+    db.execute(
+        "INSERT INTO remediations(id, incident, target, phase, sequence, created_at_ms, updated_at_ms, state)"
+        " VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET phase=excluded.phase, sequence=excluded.sequence,"
+        " updated_at_ms=excluded.updated_at_ms, state=excluded.state" + newer,
+        (
+            state.remediation_id,
+            state.incident_id,
+            state.target,
+            state.phase.value,
+            state.sequence,
+            state.created_at_ms,
+            state.updated_at_ms,
+            msgspec.json.encode(state),
+        ),
+    )
+
+
+def _emit(db: sqlite3.Connection, events: Sequence[Outgoing]) -> None:
+    for event in events:
+        db.execute("INSERT INTO outbox(topic, key, value) VALUES(?,?,?)", (event.topic, event.key, event.value))
+
+
+def _lease(db: sqlite3.Connection, state: Remediation, intent: Intent) -> None:
+    """One remediation a target; a lease of its own stays."""
+    db.execute(
+        "INSERT INTO leases(target, remediation, epoch, since_ms) VALUES(?,?,?,?)"
+        " ON CONFLICT(target) DO UPDATE SET epoch=excluded.epoch WHERE leases.remediation=excluded.remediation",
+        (state.target, state.remediation_id, intent.epoch, intent.created_at_ms),
+    )
+    holder = db.execute("SELECT remediation FROM leases WHERE target=?", (state.target,)).fetchone()[0]
+    if holder != state.remediation_id:
+        raise sqlite3.IntegrityError(f"lease held by {holder}")
+
+
+def _columns(intent: Intent) -> tuple[object, ...]:
+    return (
+        intent.intent_id,
+        intent.remediation_id,
+        intent.step,
+        intent.verb.value,
+        intent.device,
+        intent.target,
+        intent.lock,
+        intent.class_,
+        intent.epoch,
+        intent.created_at_ms,
+        intent.effect_until_ms,
+    )
+
+
+def _refusal(error: sqlite3.IntegrityError, intent: Intent) -> Refusal:
+    text = str(error)
+    if "budget" in text:
+        return Refusal("blast_radius", f"a failure domain of {intent.target} filled up meanwhile")
+    if "lease" in text:
+        return Refusal("lease", f"{intent.target} is held by another remediation ({text})")
+    if "intents.id" in text:
+        return Refusal("repeated", f"intent {intent.intent_id} was written before: it is never sent again")
+    return Refusal("device_busy", f"{intent.lock} has an act whose outcome is not known yet")
+
+
+def _intent(row: tuple[Any, ...]) -> Intent:
+    body, sent_at_ms, wire_state, *rest = row
+    outcome, text, closed_at_ms = rest or (None, "", None)
+    return msgspec.structs.replace(
+        msgspec.json.decode(body, type=Intent),
+        sent_at_ms=sent_at_ms,
+        wire_state=wire_state,
+        outcome=outcome,
+        text=text or "",
+        closed_at_ms=closed_at_ms,
+    )

@@ -1,0 +1,122 @@
+"""From a step to what exactly is commanded: which device, which object, which arguments; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus.identity import derived_id
+from fleet.errors import HallkeeperError
+from fleet.model import AssetId, Kind, Site
+from remediator.cluster import Pod
+from remediator.facts import Proposal
+from remediator.playbook import Each, Playbook, Step
+from remediator.records import Intent, Remediation, intent_id_of, lock_of
+from remediator.verbs import TRAITS, Plane, Verb
+
+SEND_WITHIN_SECONDS = 5.0
+"""An intent that was not sent by then is never sent (`not_after`); login and pre-read fit well (default to tune)."""
+
+
+class NoDevice(HallkeeperError):  # noqa: N818 - named by what is missing
+    """The inventory names nothing by which the step could be done: no asset, no act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object of a step: the node itself, or one of its pods or jobs."""
+
+    key: str
+    arguments: Mapping[str, Any]
+
+
+def items_of(step: Step, state: Remediation, pods: Sequence[Pod]) -> tuple[Item, ...]:
+    """What the step is done to, once each."""
+    node = str(state.target)
+    match step.each:
+        case Each.PODS:
+            return tuple(
+                Item(pod.uid, {"namespace": pod.namespace, "pod": pod.name, "uid": pod.uid, "node": node})
+                for pod in pods
+            )
+        case Each.JOBS:
+            jobs = sorted(state.memory.get("jobs", {}))
+            return tuple(Item(job, {"job": job, "deadline_seconds": step.within_seconds}) for job in jobs)
+        case None:
+            assert step.act is not None
+            scheduled = TRAITS[step.act].plane is Plane.SCHEDULER
+            return (Item("", {"node": node} if scheduled else {}),)
+
+
+def device_of(verb: Verb, target: AssetId, site: Site, arguments: Mapping[str, Any]) -> AssetId:
+    """The asset that is commanded. Raises `NoDevice`."""
+    match TRAITS[verb].plane:
+        case Plane.BMC:
+            return _with_endpoint(site, target, "bmc")
+        case Plane.AGENT:
+            return _with_endpoint(site, target, "agent")
+        case Plane.PDU:
+            return AssetId(str(arguments["pdu"]))
+        case Plane.SCHEDULER:
+            schedulers = site.of_kind(Kind.SCHEDULER)
+            if not schedulers:
+                raise NoDevice(f"{target}: no scheduler in the inventory, try naming it under schedulers")
+            return schedulers[0].id
+
+
+def proposal_for(step: Step, item: Item, state: Remediation, playbook: Playbook, site: Site) -> Proposal:
+    """What the gates are asked about."""
+    assert step.act is not None
+    return Proposal(
+        remediation=state.remediation_id,
+        incident=state.incident_id,
+        playbook=playbook.playbook,
+        step=step.name,
+        lane=playbook.lane,
+        mode=state.mode,
+        cause=playbook.cause,
+        verb=step.act,
+        target=state.target,
+        device=device_of(step.act, state.target, site, item.arguments),
+    )
+
+
+def intent_for(
+    proposal: Proposal,
+    item: Item,
+    state: Remediation,
+    site: Site,
+    *,
+    attempt: int,
+    epoch: int,
+    now_ms: int,
+    boottime_ns: int,
+) -> Intent:
+    """The intent as it will be written down and sent: absolute, with the moment after which it is dead."""
+    latency_seconds = site.asset(proposal.device).effect_latency_seconds
+    return Intent(
+        intent_id=intent_id_of(state.remediation_id, state.rung, proposal.step, item.key, attempt),
+        remediation_id=state.remediation_id,
+        step=proposal.step,
+        verb=proposal.verb,
+        device=proposal.device,
+        target=proposal.target,
+        lock=lock_of(proposal.device, proposal.verb, dict(item.arguments)),
+        arguments=dict(item.arguments),
+        class_=int(proposal.traits.class_),
+        lane=proposal.lane,
+        epoch=epoch,
+        created_at_ms=now_ms,
+        not_after_boottime_ns=boottime_ns + round(SEND_WITHIN_SECONDS * 1e9),
+        effect_until_ms=now_ms + round(1000 * (SEND_WITHIN_SECONDS + latency_seconds)),
+    )
+
+
+def plan_hash(playbook: Playbook, target: AssetId) -> str:
+    """What a person agrees to: this ladder on this target."""
+    return derived_id("plan", playbook.model_dump_json(exclude={"mode"}), target)
+
+
+def _with_endpoint(site: Site, asset: AssetId, name: str) -> AssetId:
+    if site.asset(asset).endpoint(name) is None:
+        raise NoDevice(f"{asset}: no {name} in the inventory, try adding its address")
+    return asset

@@ -1,0 +1,33 @@
+"""A live window as lists: every sample that was put in, by name and labels."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from rules.query import Sample
+
+
+class FakeWindow:
+    """Holds what tests put in."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, dict[tuple[tuple[str, str], ...], list[Sample]]] = defaultdict(dict)
+
+    def put(self, name: str, value: float, at_ms: int, *, quality: int = 0, **labels: str) -> None:
+        key = tuple(sorted(labels.items()))
+        row = self._series[name].setdefault(key, [])
+        row.append(Sample(labels, value, at_ms, quality))
+        del row[:-400]
+
+    def end(self, name: str, **labels: str) -> None:
+        self._series[name].pop(tuple(sorted(labels.items())), None)
+
+    def latest(self, name: str, matchers: Mapping[str, str]) -> list[Sample]:
+        return [row[-1] for row in self._matching(name, matchers)]
+
+    def since(self, name: str, matchers: Mapping[str, str], since_ms: int) -> list[Sample]:
+        found = [sample for row in self._matching(name, matchers) for sample in row if sample.at_ms > since_ms]
+        return sorted(found, key=lambda sample: sample.at_ms)
+
+    def _matching(self, name: str, matchers: Mapping[str, str]) -> list[list[Sample]]:
+        wanted = {label: str(value) for label, value in matchers.items()}
+        return [row for key, row in self._series[name].items() if row and wanted.items() <= dict(key).items()]
