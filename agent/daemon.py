@@ -7,13 +7,13 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import sdnotify
 import structlog
 from aiohttp import web
 
 from agent.checkpoints import Checkpoints
 from agent.gpus import Gpus, NoGpus, NvidiaSmi
 from agent.kernel_log import Journal, KernelLog, KernelWatch, Kmsg, NoKernelLog
+from agent.notify import notify
 from agent.power import GpuWatch, PowerLimiter
 from agent.server import Protocol1, Tokens, application
 from agent.settings import Loaded, load_agent_settings
@@ -157,17 +157,11 @@ def _kernel_log(loaded: Loaded, clock: Clock) -> KernelLog:
 
 async def serve(path: Path, clock: Clock, *, boot_id: str) -> None:
     """Run the agent of a settings file until SIGTERM or SIGINT; SIGHUP reads tokens and certificate again."""
-    agent = Agent(
-        load_agent_settings(path),
-        clock,
-        boot_id=boot_id,
-        notify=sdnotify.SystemdNotifier().notify,
-    )
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    loop.add_signal_handler(signal.SIGHUP, agent.reload)
     with contextlib.suppress(asyncio.CancelledError):
+        agent = Agent(load_agent_settings(path), clock, boot_id=boot_id, notify=notify)
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(signal.SIGHUP, agent.reload)
         await agent.run()

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -114,13 +115,14 @@ class Journal:
 
     async def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
         while True:
-            async for batch in self._once(after):
-                after = batch[-1].mark
-                yield batch
+            async with contextlib.aclosing(self._once(after)) as batches:
+                async for batch in batches:
+                    after = batch[-1].mark
+                    yield batch
             log.warning("journalctl ended, starting it again", seconds=RESTART_SECONDS)
             await self._clock.sleep(RESTART_SECONDS)
 
-    async def _once(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    async def _once(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         arguments = ["-k", "-f", "-o", "json", "--no-pager", "--no-tail"]
         if after is not None:
             arguments += ["--after-cursor", after]
@@ -132,6 +134,7 @@ class Journal:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
                 limit=JOURNAL_LINE_LIMIT,
+                start_new_session=True,
             )
         except OSError as error:
             raise Unusable(f"{self._program}: {error.strerror}, try `kernel_log: kmsg`") from error
@@ -143,7 +146,7 @@ class Journal:
                     yield (line,)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 

@@ -1,6 +1,6 @@
 """A certificate authority of the test site and certificates for loopback, made anew for each run."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-FAR = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+FAR = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 
 
 class Authority:

@@ -97,7 +97,11 @@ async def test_a_peer_that_hangs_up_is_unreachable_at_once() -> None:
 
 async def test_after_a_broken_answer_the_next_read_is_clean() -> None:
     answers = iter([BROKEN["another transaction"], lambda request: good(request, 7)])
-    async with peer(lambda request: next(answers)(request)) as (address, _):
+
+    def in_turn(request: bytes) -> bytes | None:
+        return next(answers)(request)
+
+    async with peer(in_turn) as (address, _):
         link = ModbusLink(address, request_seconds=1.0)
         with pytest.raises(Malformed):
             await link.read(Function.HOLDING, Span(0, 1))

@@ -68,14 +68,14 @@ async def test_a_driver_that_says_no_is_refused_with_its_words(tmp_path: Path) -
 
 
 async def test_a_missing_program_is_refused_with_what_to_try() -> None:
-    with pytest.raises(Refused, match="cannot be started.*try its path"):
+    with pytest.raises(Refused, match=r"cannot be started.*try its path"):
         await NvidiaSmi("/nonexistent/nvidia-smi").read()
 
 
 async def test_a_hanging_program_is_killed_at_its_deadline_and_the_next_call_works(tmp_path: Path) -> None:
     tool = Tool(script(tmp_path, f"test -e {tmp_path}/well && {{ echo fine; exit 0; }}; sleep 60"))
     began = time.monotonic()
-    with pytest.raises(Unreachable, match="did not end within 0.2 s"):
+    with pytest.raises(Unreachable, match=r"did not end within 0\.2 s"):
         await tool.run([], deadline_seconds=0.2)
     assert time.monotonic() - began < 3
     (tmp_path / "well").touch()
