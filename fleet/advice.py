@@ -7,6 +7,7 @@ from fleet.assets import Asset, Kind
 from fleet.document import Document, Loc
 from fleet.errors import Problem
 from fleet.model import Site
+from fleet.ranges import fold
 
 IMBALANCE = 0.2
 """Share of the mean by which a phase may differ: (max |I - mean|) / mean; a default to tune."""
@@ -14,8 +15,7 @@ IMBALANCE = 0.2
 
 def advice_on(site: Site, document: Document, places: Mapping[str, Loc]) -> Iterator[Problem]:
     """Warnings about a site that loads; `places` is where the file names each asset."""
-    for node in site.of_kind(Kind.NODE):
-        yield from _feeds(site, document, places, node)
+    yield from _feeds(site, document, places)
     for pdu in site.of_kind(Kind.PDU):
         yield from _load(site, document, places, pdu, "rated_watts")
         yield from _phases(site, document, places, pdu)
@@ -25,15 +25,19 @@ def advice_on(site: Site, document: Document, places: Mapping[str, Loc]) -> Iter
         yield from _load(site, document, places, busbar, "rated_watts")
 
 
-def _feeds(site: Site, document: Document, places: Mapping[str, Loc], node: Asset) -> Iterator[Problem]:
-    outlets = site.graph.outlets_of(node.id)
-    feeds = sorted({outlet.labels["feed"] for outlet in outlets})
-    if not outlets:
-        message = f"{node.id} hangs on no outlet: nothing can prove that it is off"
-        yield document.problem(places[node.id], message, "its outlets under power.pdus")
-    elif len(feeds) < 2:
-        message = f"{node.id} hangs on feed {feeds[0]} alone"
-        yield document.problem(places[node.id], message, "a second supply on the other feed")
+def _feeds(site: Site, document: Document, places: Mapping[str, Loc]) -> Iterator[Problem]:
+    """Nodes on one feed, or on none, by the entry that names them."""
+    lacking: dict[tuple[Loc, str], list[str]] = defaultdict(list)
+    for node in site.of_kind(Kind.NODE):
+        feeds = sorted({outlet.labels["feed"] for outlet in site.graph.outlets_of(node.id)})
+        if len(feeds) < 2:
+            lacking[places[node.id], "".join(feeds)].append(node.id)
+    for (loc, feed), nodes in lacking.items():
+        if feed:
+            yield document.problem(loc, f"on feed {feed} alone: {fold(nodes)}", "a second supply on the other feed")
+        else:
+            message = f"on no outlet, so nothing can prove them off: {fold(nodes)}"
+            yield document.problem(loc, message, "their outlets under power.pdus")
 
 
 def _load(site: Site, document: Document, places: Mapping[str, Loc], carrier: Asset, rating: str) -> Iterator[Problem]:

@@ -137,9 +137,12 @@ def _reference(document: Document, names: Names, loc: Loc, name: str, kinds: fro
     kind = names.kinds.get(name)
     if kind in kinds or (kind is None and Kind.NODE in kinds and not names.complete):
         return
-    wanted = "an asset" if kinds == ANYTHING else " or ".join(sorted(str(kind).replace("_", " ") for kind in kinds))
+    wanted = (
+        "an asset" if kinds == ANYTHING else "a " + " or ".join(sorted(str(kind).replace("_", " ") for kind in kinds))
+    )
     what = f"{name!r} does not exist" if kind is None else f"{name!r} is a {kind}"
-    near = get_close_matches(name, names.of_kinds(kinds), n=1)
+    candidates = names.of_kinds(kinds)
+    near = get_close_matches(name, candidates, n=1) or (candidates[:1] if kind is not None else [])
     yield document.problem(loc, f"{what}, must name {wanted}", f"{near[0]!r}" if near else "adding it to this file")
 
 

@@ -52,6 +52,16 @@ def text_check(check: Callable[[str], str | None]) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    if not items:
+        raise wrong("must not be empty", "adding one, or removing the key")
+    return items
+
+
+SomeOf = Annotated[tuple[T, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_not_empty)]
+"""A list with something in it. Judged after its items, so that a wrong item is not also called a missing one."""
+
+
 def _as_path(value: object) -> object:
     return Path(value) if isinstance(value, str) and value else value
 

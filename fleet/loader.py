@@ -82,3 +82,9 @@ def _site(path: Path, file: SiteFile, document: Document, names: Names, warnings
         path=path,
     )
     return replace(site, warnings=in_order([*warnings, *advice_on(site, document, names.places)]))
+
+
+def site_schema() -> dict[str, object]:
+    """The JSON Schema of site files, for editors."""
+    schema = SiteFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Hallkeeper site"}

@@ -72,7 +72,9 @@ def _plain(kind: str, details: ErrorDetails, context: dict[str, Any]) -> tuple[s
 
 def _unknown_key(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
     key = str(loc[-1])
-    if any(word in key.lower() for word in SECRET_WORDS):
+    if any(word in key.lower() for word in SECRET_WORDS) or get_close_matches(
+        key.lower(), SECRET_WORDS, n=1, cutoff=0.8
+    ):
         return (
             f"a literal credential, {key!r}, must not stand here",
             "a file of mode 0600, named by file:PATH under credentials",

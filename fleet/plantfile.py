@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from fleet.entry import Entry, Several, text_check, wrong
+from fleet.entry import Entry, Several, SomeOf, text_check, wrong
 from fleet.ranges import NAME
 
 
@@ -65,7 +65,7 @@ class Bess(Source):
 class Fed(Source):
     """A substation or busbar. NetBox: PowerPanel."""
 
-    fed_by: Annotated[Several[Name], Field(min_length=1)]
+    fed_by: SomeOf[Name]
     """What feeds it: grid supplies, generator strings, BESS, substations, busbars."""
 
 
@@ -93,7 +93,7 @@ class Pdu(Entry):
     """Where it hangs. NetBox: Device.rack."""
     feed: Literal["a", "b"]
     """Which of the two feeds it is. NetBox: PowerFeed.type (primary, redundant)."""
-    fed_by: Annotated[Several[Name], Field(min_length=1)]
+    fed_by: SomeOf[Name]
     """What feeds it. NetBox: PowerFeed.power_panel."""
     profile: str
     """Device family."""
@@ -164,7 +164,7 @@ class Loop(Entry):
     """Its name."""
     cdu: Name
     """The CDU that drives it."""
-    racks: Annotated[Several[Name], Field(min_length=1)]
+    racks: SomeOf[Name]
     """The racks on it."""
 
 
@@ -173,7 +173,7 @@ class Crac(Entry):
 
     name: Name
     """NetBox: Device.name."""
-    rows: Annotated[Several[Name], Field(min_length=1)]
+    rows: SomeOf[Name]
     """The rows that it cools."""
     fed_by: Several[Name] = ()
     """What powers it, where that is known."""

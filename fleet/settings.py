@@ -108,13 +108,13 @@ class Intervals(Entry):
     """Pages of node exporters."""
     agent: Seconds = 2.0
     """Heartbeat and readings of node agents."""
-    battery: Seconds = 1.0
+    bess: Seconds = 1.0
     """Battery storage."""
-    cdu: Seconds = 1.0
-    """Pumps, flow, pressures, temperatures and leaks of CDUs."""
+    cooling: Seconds = 1.0
+    """Pumps, flow, pressures, temperatures and leaks of CDUs and loops."""
     fabric: Seconds = 2.0
     """Ports of fabric switches."""
-    kubernetes: Seconds = 5.0
+    scheduler: Seconds = 5.0
     """Full re-read of the cluster beside its watch."""
     incident: Seconds = 2.0
     """Assets of open incidents, whatever their signal."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.entry import Entry, Several
+from fleet.entry import Entry, Several, SomeOf
 from fleet.plantfile import Cooling, Fabric, Name, Power, Scheduler, Seconds, Watts, Zone
 from fleet.references import SecretRef
 
@@ -133,7 +133,7 @@ class SiteFile(Entry):
     """Groups of secrets by name; references only."""
     defaults: Defaults = Defaults()
     """Values for assets that do not say otherwise."""
-    halls: Annotated[Several[Hall], Field(min_length=1)]
+    halls: SomeOf[Hall]
     """Data halls."""
     power: Power = Power()
     """The power tree."""
