@@ -2,9 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-from bus.frames import Frame, SeriesTable
+import numpy as np
+
+from bus.frames import Frame, SeriesTable, encode_table
+from rules.labels import LabelTable
+from rules.promql.node import Node, Value
+from rules.promql.passes import Pass
+from rules.promql.plan import SPARE_MS, Planner
+from rules.promql.selectors import matching_rows
+from rules.promql.tree import Match, Matcher
+from rules.promql.vector import Vector
+from rules.window.arena import STALE, Block
+from rules.window.needs import Need, Needs, PatternNeed
+from rules.window.window import LIMIT_BYTES, Window
+
+_ABSENT: Final = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +37,104 @@ class Sample:
 class LiveWindow:
     """The newest samples of the metrics that somebody named, in bounded memory."""
 
-    def __init__(self, *, depth_seconds: float, names: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, *, depth_seconds: float, names: frozenset[str] | None = None, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
         """Keep at least `depth_seconds` of every metric in `names` (None: of every metric)."""
-        raise NotImplementedError
+        need = Need(depth_ms=round(depth_seconds * 1000) + SPARE_MS, counter=True)
+        self._depth_ms = need.depth_ms
+        self.window = Window(
+            Needs(dict.fromkeys(names or (), need), [PatternNeed(lambda _: True, need)] if names is None else []),
+            limit_bytes=limit_bytes,
+        )
 
     def append(self, record_value: bytes | Frame | SeriesTable) -> None:
         """Take what travelled on `telemetry.frames`. Raises `Malformed` for bytes that are neither frame nor table."""
-        raise NotImplementedError
+        if isinstance(record_value, Frame):
+            self.window.append_frame(record_value)
+        elif isinstance(record_value, SeriesTable):
+            self.window.append_table(encode_table(record_value))
+        else:
+            self.window.append(record_value)
+
+    def collect(self, at_ms: int) -> int:
+        """Drop series that were silent for longer than the window is deep; how many went."""
+        return self.window.collect(at_ms, self._depth_ms)
 
     def latest(self, name: str, matchers: Mapping[str, str]) -> list[Sample]:
         """The newest sample of each series of that name whose labels equal the matchers; ended series are left out."""
-        raise NotImplementedError
+        found = self._rows(name, matchers)
+        if found is None:
+            return []
+        block, rows = found
+        return self._samples(block, rows, 0)
 
     def since(self, name: str, matchers: Mapping[str, str], since_ms: int) -> list[Sample]:
         """Every sample newer than `since_ms` that the window still holds, oldest first, of whatever quality."""
-        raise NotImplementedError
+        found = self._rows(name, matchers)
+        if found is None:
+            return []
+        block, rows = found
+        samples = [sample for back in range(block.arena.slots) for sample in self._samples(block, rows, back)]
+        return sorted((sample for sample in samples if sample.at_ms > since_ms), key=lambda sample: sample.at_ms)
+
+    def _rows(self, name: str, matchers: Mapping[str, str]) -> tuple[Block, "np.ndarray[tuple[int], np.dtype[np.int64]]"] | None:
+        block = self.window.blocks.get(name)
+        if block is None:
+            return None
+        wanted = [Matcher(label, Match.EQUAL, value) for label, value in matchers.items()]
+        return block, np.flatnonzero(matching_rows(block.labels, wanted))
+
+    def _samples(self, block: Block, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]", back: int) -> list[Sample]:
+        """The samples that lie so many behind each row's newest."""
+        arena, streams = block.arena, self.window.streams
+        samples = []
+        for row in rows.tolist():
+            column = block.start + row
+            stream = int(arena.stream[column])
+            number = int(streams.heads[stream]) - back
+            state = int(arena.states[number & (arena.slots - 1), column])
+            if number < 0 or state in {_ABSENT, STALE}:
+                continue
+            value = float(arena.values[number & (arena.slots - 1), column])
+            samples.append(Sample(block.labels.row(row), value, streams.time_of(stream, number), state))
+        return samples
 
 
 class Query:
     """A PromQL expression, compiled once."""
 
+    def __init__(self, expr: str, node: Node, names: frozenset[str] | None, depth_seconds: float) -> None:
+        self.expr = expr
+        self.names = names
+        """The metrics it reads; None where a pattern finds them."""
+        self.depth_seconds = depth_seconds
+        """How deep a window must be for it."""
+        self._node = node
+
     @classmethod
     def compile(cls, expr: str) -> Self:
         """Parse and check. Raises `ExpressionError` with what is wrong and where."""
-        raise NotImplementedError
+        planner = Planner()
+        node = planner.compile(expr)
+        return cls(expr, node, node.reads, planner.needs.deepest_ms / 1000.0)
 
     def evaluate(self, window: LiveWindow, at_ms: int) -> list[Sample]:
-        """The instant vector at that time, exactly Prometheus 3.x; a scalar is one sample without labels."""
-        raise NotImplementedError
+        """The instant vector at that time, exactly Prometheus 3.x; a scalar is one sample without labels.
+
+        Raises `EvaluationError` where Prometheus would (many-to-many matches, doubled label sets).
+        """
+        now = Pass(window.window, at_ms)
+        try:
+            with np.errstate(all="ignore"):
+                return samples_of(self._node.evaluate(now), at_ms)
+        finally:
+            now.finish()
+
+
+def samples_of(value: Value, at_ms: int) -> list[Sample]:
+    """A value as samples."""
+    if not isinstance(value, Vector):
+        return [Sample({}, value, at_ms)]
+    labels: LabelTable = value.labels
+    return [Sample(labels.row(row), float(value.values[row]), at_ms) for row in np.flatnonzero(value.mask).tolist()]

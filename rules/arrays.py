@@ -1,0 +1,20 @@
+"""Names for the array types that travel inside this room."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Times: TypeAlias = npt.NDArray[np.int64]
+"""Unix milliseconds, or sample numbers of a stream."""
+Rows: TypeAlias = npt.NDArray[np.int64]
+"""Row indexes."""
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Codes: TypeAlias = npt.NDArray[np.int32]
+"""Numbers that `rules.labels.Strings` gave to label values; 0 is the empty value, an absent label."""
+Hashes: TypeAlias = npt.NDArray[np.uint64]
+
+NEVER = -(1 << 62)
+"""A time before every time, with room to subtract from."""

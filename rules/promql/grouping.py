@@ -1,0 +1,77 @@
+"""Groups of rows as rectangles: aggregations become arithmetic down columns, however uneven the groups are.
+
+Groups of similar size share one rectangle `[member][group]`, so that one group of thousands beside thousands of single
+ones costs no more cells than there are rows, twice at most.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from rules.arrays import Bools, Floats, Rows
+from rules.labels import NAME, LabelTable
+from rules.promql.vector import Vector
+
+
+@dataclass(slots=True, eq=False)
+class Rectangle:
+    """Groups of similar size."""
+
+    groups: Rows
+    rows: Rows
+    """`[member][group]`; any row stands where a group has fewer members."""
+    filled: Bools | None
+    """Cells that hold a member; None where all do."""
+
+    def read(self, vector: Vector) -> tuple[Floats, Bools | None]:
+        """The members' values, and which are present (None: all)."""
+        values = vector.values[self.rows]
+        if vector.present is None:
+            return values, self.filled
+        present = vector.present[self.rows]
+        return values, present if self.filled is None else present & self.filled
+
+
+@dataclass(slots=True, eq=False)
+class Grouping:
+    """How the rows of one label table fall into groups."""
+
+    labels: LabelTable
+    """One row a group."""
+    group_of: Rows
+    """For each row its group."""
+    rectangles: list[Rectangle]
+
+
+def grouped(labels: LabelTable, names: Collection[str], *, without: bool) -> Grouping:
+    """Group by these labels, or by all others but the metric's name."""
+    keys = labels.signatures(names, on=not without)
+    _, first, group_of = np.unique(keys, return_index=True, return_inverse=True)
+    members = labels.take(first)
+    out = members.drop({NAME, *names}) if without else members.keep(set(names))
+    return Grouping(out, group_of, _rectangles(group_of, len(first)))
+
+
+def _rectangles(group_of: Rows, groups: int) -> list[Rectangle]:
+    counts = np.bincount(group_of, minlength=groups)
+    order = np.argsort(group_of, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if groups else np.empty(0, dtype=np.int64)
+    sizes = np.frexp(np.maximum(counts - 1, 0))[1]  # 1, 2, 3–4, 5–8, … members share a rectangle
+    rectangles = []
+    for size in np.unique(sizes).tolist():
+        chosen = np.flatnonzero(sizes == size)
+        member = np.arange(int(counts[chosen].max()))[:, None]
+        filled = member < counts[chosen]
+        rows = order[np.minimum(starts[chosen] + member, len(order) - 1)]
+        rectangles.append(Rectangle(chosen, rows, None if filled.all() else filled))
+    return rectangles
+
+
+def justified(values: Floats, there: Bools | None) -> tuple[Floats, Rows]:
+    """Each column's present values moved to the top in their order, and how many they are."""
+    if there is None:
+        return values, np.full(values.shape[1], len(values), dtype=np.int64)
+    counts = np.count_nonzero(there, axis=0)
+    order = np.argsort(~there, axis=0, kind="stable")
+    return np.take_along_axis(values, order, axis=0), counts

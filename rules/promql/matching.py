@@ -1,0 +1,141 @@
+"""Which element of one vector meets which of the other: join indexes, kept while both sides' label tables stay.
+
+That signatures are unique on the "one" side is checked when it counts, at every evaluation: when a job changes, the old
+and the new info series overlap until the old one is stale.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rules.arrays import Bools, Rows
+from rules.labels import NAME, LabelTable
+from rules.promql.errors import EvaluationError
+from rules.promql.tree import Card, Matching
+from rules.promql.vector import Vector
+
+MANY_TO_MANY = (
+    "found duplicate series for the match group on the {side} hand-side of the operation: [{first}, {second}]"
+    ";many-to-many matching not allowed: matching labels must be unique on one side"
+)
+
+
+@dataclass(slots=True, eq=False)
+class Signatures:
+    """Both sides' rows with the number of the signature that they match on."""
+
+    left: Rows
+    right: Rows
+    count: int
+
+    @classmethod
+    def of(cls, left: LabelTable, right: LabelTable, matching: Matching) -> "Signatures":
+        """Number the signatures of both tables together."""
+        both = [table.signatures(matching.labels, on=matching.on) for table in (left, right)]
+        distinct, numbers = np.unique(np.concatenate(both), return_inverse=True)
+        return cls(numbers[: left.size], numbers[left.size :], len(distinct))
+
+    def seen(self, rows: Rows, present: Bools | None) -> Bools:
+        """For each signature whether a present row has it."""
+        table = np.zeros(self.count, dtype=np.bool_)
+        table[rows if present is None else rows[present]] = True
+        return table
+
+
+@dataclass(slots=True, eq=False)
+class Pairs:
+    """Rows of the "many" side with their partners on the "one" side, and the label sets of the results."""
+
+    many: Rows
+    one: Rows
+    signature: Rows
+    labels: LabelTable
+    distinct: bool
+    """No two pairs may clash: a one-to-one match has no signature twice, a grouped one no label set."""
+
+
+class Join:
+    """The state of one vector match between evaluations."""
+
+    def __init__(self, matching: Matching, *, drops_name: bool) -> None:
+        self.matching = matching
+        self.swapped = matching.card is Card.ONE_TO_MANY
+        self._drops_name = drops_name
+        self._tables: tuple[LabelTable, LabelTable] | None = None
+        self._many = self._one = np.empty(0, dtype=np.int64)
+        self._signatures = 0
+        self._static = True
+        self._partners: Rows | None = None
+        self._pairs: Pairs | None = None
+
+    def pairs(self, left: Vector, right: Vector) -> Pairs:
+        """Who meets whom now. Raises `EvaluationError` where Prometheus refuses the match."""
+        many, one = (right, left) if self.swapped else (left, right)
+        if self._tables is None or self._tables[0] is not left.labels or self._tables[1] is not right.labels:
+            self._prepare(left.labels, right.labels)
+        if self._pairs is None and self._static:
+            self._find_partners(np.arange(one.labels.size), many.labels, one.labels)
+        elif not self._static and many.count and one.count:  # nothing on one side: nothing can clash
+            self._find_partners(np.flatnonzero(one.mask), many.labels, one.labels)
+        if self._pairs is None:
+            self._pairs = self._paired(many.labels, one.labels, np.full(many.labels.size, -1, dtype=np.int64))
+        if not self._pairs.distinct:
+            self._check(self._pairs, many, one)
+        return self._pairs
+
+    def _prepare(self, left: LabelTable, right: LabelTable) -> None:
+        signatures = Signatures.of(left, right, self.matching)
+        self._many, self._one = signatures.left, signatures.right
+        if self.swapped:
+            self._many, self._one = self._one, self._many
+        self._signatures = signatures.count
+        self._static = len(np.unique(self._one)) == len(self._one)
+        self._tables, self._partners, self._pairs = (left, right), None, None
+
+    def _find_partners(self, rows: Rows, many: LabelTable, one: LabelTable) -> None:
+        """Match the many side with these rows of the one side."""
+        table = np.full(self._signatures, -1, dtype=np.int64)
+        table[self._one[rows]] = rows
+        clashing = table[self._one[rows]] != rows
+        if clashing.any():
+            row = int(rows[clashing.argmax()])
+            raise EvaluationError(self._many_to_many(one, row, int(table[self._one[row]])))
+        partners = table[self._many]
+        if self._partners is None or not np.array_equal(partners, self._partners):
+            self._partners = partners
+            self._pairs = self._paired(many, one, partners)
+
+    def _many_to_many(self, labels: LabelTable, first: int, second: int) -> str:
+        shown = sorted(str(labels.row(row)) for row in (first, second))
+        return MANY_TO_MANY.format(side="left" if self.swapped else "right", first=shown[0], second=shown[1])
+
+    def _paired(self, many: LabelTable, one: LabelTable, partners: Rows) -> Pairs:
+        rows = np.flatnonzero(partners >= 0)
+        found = partners[rows]
+        signature = self._many[rows]
+        labels = self._result_labels(many.take(rows), one.take(found))
+        if self.matching.card is Card.ONE_TO_ONE:
+            distinct = len(np.unique(signature)) == len(signature)
+        else:
+            distinct = labels.unique
+        return Pairs(rows, found, signature, labels, distinct and labels.unique)
+
+    def _result_labels(self, many: LabelTable, one: LabelTable) -> LabelTable:
+        labels = many.drop((NAME,)) if self._drops_name else many
+        if self.matching.card is Card.ONE_TO_ONE:
+            labels = labels.keep(set(self.matching.labels)) if self.matching.on else labels.drop(self.matching.labels)
+        return labels.put({name: one.codes(name) for name in self.matching.include})
+
+    def _check(self, pairs: Pairs, many: Vector, one: Vector) -> None:
+        """Clashes among pairs that are present, compared before any comparison filters them."""
+        met = many.mask[pairs.many] & one.mask[pairs.one]
+        signature = pairs.signature[met]
+        if self.matching.card is Card.ONE_TO_ONE:
+            if len(np.unique(signature)) != len(signature):
+                raise EvaluationError(
+                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+                )
+            return
+        keys = np.stack([signature.astype(np.uint64), pairs.labels.hashes[met]])
+        if np.unique(keys, axis=1).shape[1] != len(signature):
+            raise EvaluationError("multiple matches for labels: grouping labels must ensure unique matches")

@@ -1,0 +1,115 @@
+"""One evaluation at one time: what all nodes share of the window while it lasts."""
+
+from typing import Final, Protocol
+
+import numpy as np
+
+from rules.arrays import Bools, Floats, Rows, Times
+from rules.window.arena import GOOD_MASK, Block
+from rules.window.window import Window
+
+LOOKBACK_MS: Final = 300_000
+"""Prometheus's default: how old a series' newest sample may be to be its value."""
+
+
+class Forgetful(Protocol):
+    """Keeps something for the length of a pass."""
+
+    def forget(self) -> None: ...
+
+
+class Pass:
+    """Evaluation time and, computed at most once, where each stream stands at it."""
+
+    def __init__(self, window: Window, at_ms: int) -> None:
+        self.window = window
+        self.at_ms = at_ms
+        self.writes = 0
+        """How often something was recorded into the window during the pass."""
+        self._written: dict[str, int] = {}
+        self._numbers: dict[int, Times] = {}
+        self._instants: dict[str, tuple[Floats, Bools | None]] = {}
+        self._fresh: tuple[Bools, bool, Bools | None] | None = None
+        self.keepers: list[Forgetful] = []
+        """Nodes that keep their value until the pass is over."""
+        self.ranges: dict[tuple[int, int], object] = {}
+        """What range functions share per range and offset."""
+        self.views: dict[tuple[str, int, int], object] = {}
+        """The same per metric."""
+
+    def wrote(self, name: str) -> None:
+        """A series of that name was recorded: what was computed from it holds no more."""
+        self.writes += 1
+        self._written[name] = self.writes
+        self._numbers.clear()
+        self._instants.clear()
+        self._fresh = None
+        self.ranges.clear()
+        self.views.clear()
+
+    def touched(self, names: frozenset[str] | None, since: int) -> bool:
+        """Whether one of the metrics (None: any) was recorded since that many writes."""
+        if names is None:
+            return self.writes > since
+        return any(number > since for name, number in self._written.items() if name in names)
+
+    def finish(self) -> None:
+        """Let go of everything that was kept for the pass."""
+        for keeper in self.keepers:
+            keeper.forget()
+        self.keepers.clear()
+
+    def numbers(self, at: int) -> Times:
+        """For each stream the number of its newest sample at or before a time."""
+        found = self._numbers.get(at)
+        if found is None:
+            found = self._numbers[at] = self.window.streams.last_at_or_before(at)
+        return found
+
+    def instant(self, block: Block) -> tuple[Floats, Bools | None]:
+        """Each row's value now, and which rows have one (None: all)."""
+        found = self._instants.get(block.name)
+        if found is None:
+            found = self._instants[block.name] = self._newest(block)
+        return found
+
+    def _newest(self, block: Block) -> tuple[Floats, Bools | None]:
+        arena, span = block.arena, block.span
+        fresh, everyone, ahead = self._freshness()
+        dead = arena.dead[span]
+        values = arena.current[span]
+        if everyone:
+            return values, ~dead if np.count_nonzero(dead) else None
+        owners = arena.stream[span]
+        present = fresh[owners] & ~dead
+        if ahead is not None:
+            early = np.flatnonzero(ahead[owners])
+            if len(early):  # the newest sample is of a time still to come: the one before counts
+                values = values.copy()
+                values[early], present[early], _ = self.past(block, early, self.at_ms)
+        return values, None if np.count_nonzero(present) == len(present) else present
+
+    def _freshness(self) -> tuple[Bools, bool, Bools | None]:
+        """Streams whose newest sample counts now, whether that is all of them, and those that are ahead of time."""
+        if self._fresh is None:
+            streams = self.window.streams
+            size = streams.size
+            newest = streams.times_at(streams.heads[:size])
+            fresh = (newest > self.at_ms - LOOKBACK_MS) & (newest <= self.at_ms)
+            ahead = newest > self.at_ms
+            everyone = bool((fresh | (streams.rows[:size] == 0)).all())
+            self._fresh = fresh, everyone, ahead if ahead.any() else None
+        return self._fresh
+
+    def past(self, block: Block, rows: Rows, at: int) -> tuple[Floats, Bools, Times]:
+        """Each row's value at a time that may lie back, whether it has one, and when it was measured."""
+        arena, streams = block.arena, self.window.streams
+        columns = block.start + rows
+        owners = arena.stream[columns]
+        numbers = self.numbers(at)[owners]
+        slots = numbers & (arena.slots - 1)
+        times = streams.times[numbers & (streams.slots - 1), owners]
+        held = numbers > streams.heads[owners] - arena.slots
+        good = arena.states[slots, columns] & GOOD_MASK == 0
+        present = held & good & (times > at - LOOKBACK_MS) & (times <= at)
+        return arena.values[slots, columns], present, times

@@ -1,0 +1,58 @@
+"""Calls of functions over ranges."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rules.arrays import Bools, Floats
+from rules.labels import LabelTable
+from rules.promql import over_time
+from rules.promql.node import Node
+from rules.promql.passes import Pass
+from rules.promql.ranges import Samples, chunks, row_range, samples
+from rules.promql.rates import RATES, extrapolated
+from rules.promql.selectors import Selected, Selection
+from rules.promql.tree import SelectRange
+from rules.promql.vector import Vector
+from rules.window.arena import Block
+
+
+class RangeCall(Node):
+    """`function(metric{…}[range] offset …)`."""
+
+    def __init__(self, function: str, argument: SelectRange, parameters: Sequence[Node] = ()) -> None:
+        self._function = function
+        self._range_ms, self._offset_ms = argument.range_ms, argument.select.offset_ms
+        self._parameters = tuple(parameters)
+        self.selection = Selection(argument.select)
+        super().__init__(parameters, reads=self.selection.reads)
+
+    def compute(self, now: Pass) -> Vector:
+        parameters = [parameter.scalar(now) for parameter in self._parameters]
+        labels: list[LabelTable] = []
+        results: list[tuple[Floats, Bools]] = []
+        for block, selected in self.selection.blocks(now):
+            labels.append(selected.refresh(block, self.selection.select.matchers))
+            results.append(self._over(now, block, selected, parameters))
+        joined = self.selection.join(now.window.strings, labels)
+        if len(results) == 1:
+            values, present = results[0]
+        else:
+            values = np.concatenate([np.empty(0), *(values for values, _ in results)])
+            present = np.concatenate([np.empty(0, dtype=np.bool_), *(present for _, present in results)])
+        result = Vector(joined, values, None if present.all() else present)
+        return result if self._function == "last_over_time" else result.nameless()
+
+    def _over(self, now: Pass, block: Block, selected: Selected, parameters: list[float]) -> tuple[Floats, Bools]:
+        if self._function in RATES:
+            return extrapolated(now, self._function, block, selected.rows, self._range_ms, self._offset_ms)
+        rows = row_range(now, block, selected.rows, self._range_ms, self._offset_ms)
+        values, present = np.empty(len(rows.owners)), np.zeros(len(rows.owners), dtype=np.bool_)
+        for piece, some in chunks(rows):
+            values[piece], present[piece] = self._apply(samples(now, some), parameters)
+        return values, present
+
+    def _apply(self, read: Samples, parameters: list[float]) -> tuple[Floats, Bools]:
+        if self._function == "quantile_over_time":
+            return over_time.quantile(read, parameters[0])
+        return over_time.OVER_TIME[self._function](read)

@@ -1,0 +1,165 @@
+"""Instant vector selectors: matchers resolve to rows once, and again only when rows came or went."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rules.arrays import Bools, Floats, Rows, Times
+from rules.labels import NAME, LabelTable, Strings
+from rules.promql.node import Node
+from rules.promql.passes import Pass
+from rules.promql.regex import compiled
+from rules.promql.tree import Match, Matcher, Select
+from rules.promql.vector import Vector
+from rules.window.arena import Block
+
+
+def predicate(matcher: Matcher) -> Callable[[str], bool]:
+    """Whether a label's value satisfies the matcher."""
+    if matcher.match is Match.EQUAL:
+        return lambda value: value == matcher.value
+    if matcher.match is Match.NOT_EQUAL:
+        return lambda value: value != matcher.value
+    pattern = compiled(matcher.value)
+    if matcher.match is Match.REGEX:
+        return lambda value: pattern.fullmatch(value) is not None
+    return lambda value: pattern.fullmatch(value) is None
+
+
+class Selected:
+    """The rows of one metric that a selector takes, kept while the metric's rows stay the same."""
+
+    __slots__ = ("_source", "labels", "rows")
+
+    def __init__(self) -> None:
+        self._source: LabelTable | None = None
+        self.labels: LabelTable | None = None
+        self.rows: Rows | None = None
+        """None where it takes all of them."""
+
+    def refresh(self, block: Block, matchers: Sequence[Matcher]) -> LabelTable:
+        """The selected rows' labels; the same object as long as nothing changed."""
+        source = block.labels
+        if source is self._source and self.labels is not None:
+            return self.labels
+        chosen = matching_rows(source, matchers)
+        self._source = source
+        if chosen.all():
+            self.rows, self.labels = None, source
+        else:
+            self.rows = np.flatnonzero(chosen)
+            self.labels = source.take(self.rows)
+        return self.labels
+
+    def all_rows(self, block: Block) -> Rows:
+        """The rows as an array."""
+        return np.arange(block.size) if self.rows is None else self.rows
+
+
+def matching_rows(labels: LabelTable, matchers: Sequence[Matcher]) -> Bools:
+    """Rows that satisfy every matcher; each distinct value of a label is looked at once."""
+    chosen = np.ones(labels.size, dtype=np.bool_)
+    for matcher in matchers:
+        if matcher.name == NAME:
+            continue
+        satisfied = predicate(matcher)
+        codes = labels.codes(matcher.name)
+        distinct, inverse = np.unique(codes, return_inverse=True)
+        values = labels.strings.values
+        chosen &= np.array([satisfied(values[code]) for code in distinct.tolist()], dtype=np.bool_)[inverse]
+    return chosen
+
+
+class Selection:
+    """A selector's metrics and rows."""
+
+    def __init__(self, select: Select) -> None:
+        self.select = select
+        self._names = [predicate(matcher) for matcher in select.matchers if matcher.name == NAME]
+        self._selected: dict[str, Selected] = {}
+        self._joined: tuple[tuple[LabelTable, ...], LabelTable] | None = None
+
+    @property
+    def reads(self) -> frozenset[str] | None:
+        """The metric it names, or None where a pattern finds it."""
+        return None if self.select.name is None else frozenset({self.select.name})
+
+    def takes(self, name: str) -> bool:
+        """Whether it reads that metric."""
+        if self.select.name is not None and name != self.select.name:
+            return False
+        return all(satisfied(name) for satisfied in self._names)
+
+    def blocks(self, now: Pass) -> list[tuple[Block, Selected]]:
+        """The metrics it reads that have rows, with the rows that it takes."""
+        if self.select.name is not None:
+            block = now.window.blocks.get(self.select.name)
+            found = [block] if block is not None and self.takes(block.name) else []
+        else:
+            found = [block for name, block in now.window.blocks.items() if self.takes(name)]
+        return [(block, self._selected.setdefault(block.name, Selected())) for block in found]
+
+    def join(self, strings: Strings, tables: Sequence[LabelTable]) -> LabelTable:
+        """The metrics' label tables as one, the same object while they stay the same."""
+        if len(tables) == 1:
+            return tables[0]
+        key = tuple(tables)
+        if self._joined is None or len(self._joined[0]) != len(key) or any(
+            old is not new for old, new in zip(self._joined[0], key, strict=True)
+        ):
+            self._joined = key, LabelTable.concat(strings, key)
+        return self._joined[1]
+
+
+class InstantSelector(Node):
+    """`metric{…} offset …`: each series' newest good sample within the lookback."""
+
+    def __init__(self, select: Select) -> None:
+        self.selection = Selection(select)
+        super().__init__(reads=self.selection.reads)
+
+    def compute(self, now: Pass) -> Vector:
+        pieces = [self._piece(now, block, selected) for block, selected in self.selection.blocks(now)]
+        if len(pieces) == 1:
+            return pieces[0]
+        labels = self.selection.join(now.window.strings, [piece.labels for piece in pieces])
+        values = np.concatenate([piece.values for piece in pieces]) if pieces else np.empty(0)
+        complete = all(piece.present is None for piece in pieces)
+        return Vector(labels, values, None if complete else np.concatenate([piece.mask for piece in pieces]))
+
+    def _piece(self, now: Pass, block: Block, selected: Selected) -> Vector:
+        labels = selected.refresh(block, self.selection.select.matchers)
+        if self.selection.select.offset_ms:
+            values, present, _ = now.past(block, selected.all_rows(block), now.at_ms - self.selection.select.offset_ms)
+            return Vector(labels, values, present)
+        values, visible = now.instant(block)
+        if selected.rows is None:
+            return Vector(labels, values, visible)
+        return Vector(labels, values[selected.rows], None if visible is None else visible[selected.rows])
+
+
+class SampleTimes(Node):
+    """`timestamp(metric{…})`: when each series' sample was measured, in seconds."""
+
+    def __init__(self, select: Select) -> None:
+        self.selection = Selection(select)
+        super().__init__(reads=self.selection.reads)
+
+    def compute(self, now: Pass) -> Vector:
+        at = now.at_ms - self.selection.select.offset_ms
+        labels: list[LabelTable] = []
+        seconds: list[Floats] = [np.empty(0)]
+        present: list[Bools] = [np.empty(0, dtype=np.bool_)]
+        for block, selected in self.selection.blocks(now):
+            labels.append(selected.refresh(block, self.selection.select.matchers))
+            _, there, times = now.past(block, selected.all_rows(block), at)
+            seconds.append(_seconds(times))
+            present.append(there)
+        joined = self.selection.join(now.window.strings, labels)
+        return Vector(joined, np.concatenate(seconds), np.concatenate(present)).nameless()
+
+
+def _seconds(times: Times) -> Floats:
+    seconds: Floats = times / 1000.0
+    return seconds
+
