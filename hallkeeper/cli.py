@@ -9,7 +9,7 @@ import typer
 
 from fleet.errors import HallkeeperError
 from hallkeeper import __version__
-from hallkeeper.commands import bench, demo, remediation, rules, run, site
+from hallkeeper.commands import bench, demo, keys, remediation, rules, run, site
 
 app = typer.Typer(
     name="hallkeeper",
@@ -32,6 +32,7 @@ app.command("run")(run.run)
 app.add_typer(site.app, name="site", help="The site file: check it, print its schema.")
 app.add_typer(rules.app, name="rules", help="Rule files: check them.")
 app.add_typer(bench.app, name="bench", help="Measure speed in CPU-seconds against load from another process.")
+app.add_typer(keys.app, name="keys", help="Signing keys: make one, show its public half.")
 remediation.mount(app)
 
 

@@ -1,7 +1,6 @@
 """`hallkeeper bench`: speed in CPU-seconds of every process of ours that takes part; load comes from another process."""
 
 import json
-from typing import Annotated
 
 import typer
 

@@ -31,13 +31,13 @@ class Process:
     def __init__(self, name: str, argv: Sequence[str], *, log: Path, env: dict[str, str] | None = None) -> None:
         self.name = name
         self._argv = argv
-        self._log = log
+        self.log = log
         self._env = env
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, *, pipe: bool = False) -> asyncio.subprocess.Process:
         """Start it; its messages go to a file."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -53,7 +53,7 @@ class Process:
         """Why it is not running any more, with the end of its log; None while it runs."""
         if self._process is None or self._process.returncode is None:
             return None
-        tail = self._log.read_text(errors="replace").splitlines()[-15:]
+        tail = self.log.read_text(errors="replace").splitlines()[-15:]
         return f"{self.name} ended with status {self._process.returncode}:\n  " + "\n  ".join(tail)
 
     async def stop(self) -> None:
@@ -141,6 +141,8 @@ class Product:
 
     def __init__(self, folder: Path, settings: Path) -> None:
         self._socket = folder / "product.notify"
+        self.address = ""
+        """The console's, once it is ready."""
         self._process = Process(
             "hallkeeper run",
             [sys.executable, "-m", "hallkeeper", "run", "--settings", str(settings)],
@@ -158,8 +160,8 @@ class Product:
                     await self._ready(notices)
             except TimeoutError:
                 raise StageFailed(
-                    f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; its log: {self._process._log}"
-                ) from None  # noqa: SLF001 - same file
+                    f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; its log: {self._process.log}"
+                ) from None
             finally:
                 self._socket.unlink(missing_ok=True)
 
@@ -169,7 +171,9 @@ class Product:
             if why:
                 raise StageFailed(why)
             with contextlib.suppress(BlockingIOError):
-                if b"READY=1" in notices.recv(4096):
+                said = dict(line.partition("=")[::2] for line in notices.recv(4096).decode().splitlines())
+                if said.get("READY") == "1":
+                    self.address = said.get("X_ADDRESS", "")
                     return
             await asyncio.sleep(0.02)
 

@@ -159,9 +159,7 @@ class Story:
 
 def arguments(values: Mapping[str, Any]) -> str:
     """Arguments of a verb as `key=value`, the short ones only."""
-    shown = [
-        f"{key}={value}" for key, value in values.items() if isinstance(value, (str, int, float)) and key not in {"uid"}
-    ]
+    shown = [f"{key}={value}" for key, value in values.items() if isinstance(value, (str, int, float)) and key != "uid"]
     return f" {' '.join(shown)}" if shown else ""
 
 

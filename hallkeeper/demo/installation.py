@@ -1,0 +1,70 @@
+"""The demo's own installation: keys, settings and policies in a folder that vanishes afterwards."""
+
+import base64
+import secrets
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from bus.signing import SigningKey
+from fleet.clock import Clock
+from fleet.loader import load_site
+from fleet.model import Kind, Site
+
+PLAYBOOKS = ("node-hung", "gpu-fell-off-bus", "phase-overload")
+POLICY_SECONDS = 3600.0
+
+
+def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tuple[str, ...], clock: Clock) -> Path:
+    """Write `hallkeeper.yaml` and what it names; returns its path. The site is simulated, so its playbooks may act at once."""
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700)
+    trusted = {}
+    for name in ("service", "operator"):
+        key = SigningKey.generate()
+        key.save(keys / f"{name}.yaml")
+        public = key.trusted("service" if name == "service" else "operator", name)
+        trusted[key.key_id] = {"public": public.public, "role": public.role, "name": name}
+    secret = folder / "webhook.yaml"
+    write(secret, {"secret": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()})
+    policies = folder / "policies.yaml"
+    write(policies, {"policies": [idle_outlets(load_site(site_file), idle, clock)]} if idle else {"policies": []})
+    settings = folder / "hallkeeper.yaml"
+    write(
+        settings,
+        {
+            "site": str(site_file),
+            "data": str(folder / "data"),
+            "bus": bus,
+            "listen": "127.0.0.1:0",
+            "oncall": {"webhooks": [{"url": webhook, "secret": f"file:{secret}", "allow_private": True}]},
+            "remediation": {"modes": {name: {"default": "enforce"} for name in PLAYBOOKS}, "policies": str(policies)},
+            "keys": {"sign": "file:keys/service.yaml", "operator": "file:keys/operator.yaml", "trusted": trusted},
+            "intervals": {"outlet": 2.0, "agent": 2.0, "bmc": 5.0, "sel": 4.0, "kubernetes": 2.0},
+        },
+    )
+    return settings
+
+
+def idle_outlets(site: Site, idle: tuple[str, ...], clock: Clock) -> dict[str, object]:
+    """A pre-armed, expiring policy: outlets of these idle hosts may be switched off when a phase is overloaded."""
+    assets = [
+        outlet.id
+        for node in idle
+        for outlet in site.graph.outlets_of(
+            next(a.id for a in site.assets.values() if a.id == node and a.kind is Kind.NODE)
+        )
+    ]
+    return {
+        "kind": "idle-outlets",
+        "assets": assets,
+        "expires_at": clock.now_ms() + int(POLICY_SECONDS * 1000),
+        "armed_by": "demo",
+    }
+
+
+def write(path: Path, content: dict[str, object]) -> None:
+    """A YAML file that only its owner reads."""
+    path.touch(mode=0o600)
+    with path.open("w") as out:
+        YAML(typ="safe").dump(content, out)
