@@ -15,7 +15,7 @@ from simulator.simulation import Simulation, raise_file_limit, wanted_files
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+    """The command line. Exits with status 2 where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator",
         description="A simulated data hall that answers over the real protocols on loopback.",
@@ -30,7 +30,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the plant's noise (default 1)")
     parser.add_argument("--speed", type=float, default=1.0, help="plant seconds a real second (default 1)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not 0.01 <= options.speed <= 1000:
+        parser.error(f"--speed {options.speed}: try a number from 0.01 to 1000")
+    return options
 
 
 async def serve(simulation: Simulation) -> None:
@@ -59,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 after a signal, 2 for a command line or folder that cannot be used."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        if not 0.01 <= options.speed <= 1000:
-            raise ValueError(f"speed {options.speed}: try a number from 0.01 to 1000")
         layout = Layout(options.nodes, options.racks, options.apc_racks)
         raise_file_limit(wanted_files(layout))
         simulation = Simulation(options.directory.resolve(), layout, seed=options.seed, speed=options.speed)

@@ -72,7 +72,7 @@ class Control:
             "pdus": self._pdus(),
             "cdus": self._cdus(),
             "bess": {"charge_ratio": plant.battery.charge_ratio, "watts": plant.battery.watts},
-            "jobs": self._kube.jobs_summary(),
+            **self._kube.summary(),
             "faults": [fault.as_json() for fault in self._faults.active.values()],
             "second_writers": self._workload.second_writers,
             "ground_truth": self._truth.count,

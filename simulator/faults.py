@@ -108,7 +108,12 @@ def _hung_node(reach: Reach, targets: tuple[str, ...], _: Mapping[str, object]) 
     nodes = _nodes(reach, targets)
     for node in nodes:
         reach.plant.hang(node)
-    return lambda: [reach.plant.unhang(node) for node in nodes] and None
+
+    def heal() -> None:
+        for node in nodes:
+            reach.plant.unhang(node)
+
+    return heal
 
 
 def _gpu_off_bus(reach: Reach, targets: tuple[str, ...], arguments: Mapping[str, object]) -> Heal:
@@ -189,7 +194,12 @@ def _slow(reach: Reach, targets: tuple[str, ...], arguments: Mapping[str, object
         raise FaultError(f"delay_seconds is {seconds!r}, try a number up to 60")
     for name in targets:
         reach.slow_seconds[name] = float(seconds)
-    return lambda: [reach.slow_seconds.pop(name, None) for name in targets] and None
+
+    def heal() -> None:
+        for name in targets:
+            reach.slow_seconds.pop(name, None)
+
+    return heal
 
 
 Starter = Callable[[Reach, tuple[str, ...], Mapping[str, object]], Heal]

@@ -162,6 +162,5 @@ class Layout:
                 wanted.remove(pick)
                 placed[node] = pick
         free = [node for node in self.nodes if node not in tight]
-        for node, item in zip(free, [(train, rank) for rank in range(train.ranks)] + wanted, strict=False):
-            placed[node] = item
-        return placed
+        queue = [(train, rank) for rank in range(train.ranks)] + wanted
+        return placed | dict(zip(free, queue, strict=False))

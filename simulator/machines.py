@@ -134,7 +134,7 @@ class Machines:
         watts[self.state == NodeState.BOOTING] = BOOTING_WATTS
         watts[self.state == NodeState.OFF] = STANDBY_WATTS
         watts[~powered] = 0.0
-        return watts
+        return np.asarray(watts)
 
     def _heat(self, seconds: float, supply_celsius: FloatArray, coolant_watts_per_kelvin: FloatArray) -> None:
         into_coolant = (self.gpu_celsius - self.coolant_celsius) / JUNCTION_KELVIN_PER_WATT

@@ -155,7 +155,11 @@ class Plant:
         if self._orders[node] != order or not self.power.powered()[node] or self.machines.state[node] != NodeState.OFF:
             return
         self.machines.switch_on(node)
-        self.after(self.boot_seconds, lambda: self._orders[node] == order and self.machines.boot_done(node, self.now))
+        self.after(self.boot_seconds, lambda: self._up_now(node, order))
+
+    def _up_now(self, node: int, order: int) -> None:
+        if self._orders[node] == order:
+            self.machines.boot_done(node, self.now)
 
     def switch_outlet(self, node: int, side: int, *, on: bool, delay_seconds: float = 0.0) -> None:
         """Open or close a node's relay on one PDU after the PDU's own delay."""
@@ -205,7 +209,7 @@ class Plant:
 
     def fabric_up(self) -> NDArray[np.bool_]:
         """Whether each node's fabric port is active: the host has to run."""
-        return self.machines.state == NodeState.RUNNING
+        return np.asarray(self.machines.state == NodeState.RUNNING)
 
     def bmc_alive(self, node: int) -> bool:
         """A BMC lives on any live outlet, a few seconds after it came."""

@@ -32,11 +32,11 @@ class PowerTree:
 
     def live_outlets(self) -> BoolArray:
         """(node, side): the relay is closed and the PDU's input carries voltage."""
-        return self.relay & self.feed_live[self.layout.rack_of]
+        return np.logical_and(self.relay, self.feed_live[self.layout.rack_of])
 
     def powered(self) -> BoolArray:
         """Nodes with at least one live supply."""
-        return self.live_outlets().any(axis=1)
+        return np.asarray(self.live_outlets().any(axis=1))
 
     def step(self, seconds: float, node_watts: FloatArray) -> None:
         """Split each node's watts over its live supplies and sum them by phase. Joules in equal joules out."""
@@ -58,4 +58,4 @@ class PowerTree:
     def load_ratio(self) -> FloatArray:
         """(rack, side, phase) amperes over the rating."""
         rated = np.array([self.layout.rated_amperes(rack) for rack in range(self.layout.rack_count)])
-        return self.phase_amperes / rated[:, None, None]
+        return np.asarray(self.phase_amperes / rated[:, None, None])

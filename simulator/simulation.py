@@ -80,14 +80,14 @@ class Simulation:
         self.workload = Workload(self.plant)
         self.cluster = Cluster(self.reach, self.workload)
         self.plant.settle()
-        self.cluster.reset_heartbeats()
+        self.cluster.nodes.reset_heartbeats()
         self.faults = Faults(self.reach)
         self._epoch_seconds = time.time() - self.plant.now / self.speed
         self._events_seen = [0] * self.layout.node_count
 
-    def unix_ms_at(self, plant_seconds: float) -> int:
+    def unix_seconds_at(self, plant_seconds: float) -> float:
         """Wall time of a moment of the plant."""
-        return int((self._epoch_seconds + plant_seconds / self.speed) * 1000)
+        return self._epoch_seconds + plant_seconds / self.speed
 
     def step(self, seconds: float) -> None:
         """Move the plant, then let everybody who lives on it look."""
@@ -104,6 +104,7 @@ class Simulation:
         """Follow real time at `speed` until cancelled. A late wake-up is made up for."""
         loop = asyncio.get_running_loop()
         last = loop.time()
+        self._epoch_seconds = time.time() - self.plant.now / self.speed
         while True:
             await asyncio.sleep(STEP_SECONDS - (loop.time() - last) % STEP_SECONDS)
             now = loop.time()
@@ -183,7 +184,7 @@ class Simulation:
         )
         agent = NodeAgent(
             plant=self.plant, node=node, jobs_of=self.workload.jobs_on, checkpoints=checkpoints, truth=self.truth,
-            tokens={self.secrets.agent_read.word: False, self.secrets.agent_write.word: True}, unix_ms_at=self.unix_ms_at, speed=self.speed,
+            tokens={self.secrets.agent_read.word: False, self.secrets.agent_write.word: True}, unix_seconds_at=self.unix_seconds_at, speed=self.speed,
             run_id=self._run_id,
         )  # fmt: skip
         self._agents.append(agent)
@@ -205,7 +206,7 @@ class Simulation:
         logins = ((self.secrets.bmc_read, PRIVILEGE_USER), (self.secrets.bmc_write, PRIVILEGE_ADMINISTRATOR))
         accounts = {login.name.encode(): Account(login.word[:20].encode(), privilege) for login, privilege in logins}
         bmc = Bmc(
-            plant=self.plant, node=node, guid=guid, epoch_seconds=self._epoch_seconds, speed=self.speed,
+            plant=self.plant, node=node, guid=guid, unix_seconds_at=self.unix_seconds_at,
             lies=lambda: name in reach.lying_bmcs, seen=lambda *_: None,
         )  # fmt: skip
         server = BmcServer(

@@ -52,9 +52,8 @@ class Bmc:
     plant: Plant
     node: int
     guid: bytes
-    epoch_seconds: float
-    """Unix time of the plant's second 0."""
-    speed: float
+    unix_seconds_at: Callable[[float], float]
+    """Wall time of a moment of the plant."""
     lies: Callable[[], bool]
     seen: Seen
     sel_reservation: int = 0
@@ -129,7 +128,7 @@ class Bmc:
         return OK, bytes((DCMI, 0x01, 0x05, 0x02, 0x00, 0x01, 0x00))
 
     def unix_seconds(self) -> float:
-        return self.epoch_seconds + self.plant.now / self.speed
+        return self.unix_seconds_at(self.plant.now)
 
     # Storage ---------------------------------------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class Bmc:
 
     def sel_status(self, _: bytes, __: Session) -> Answer:
         records = self.plant.sel[self.node]
-        newest = int(self._stamp(records[-1].at_seconds)).to_bytes(4, "little") if records else b"\xff" * 4
+        newest = int(self.unix_seconds_at(records[-1].at_seconds)).to_bytes(4, "little") if records else b"\xff" * 4
         return OK, bytes((0x51,)) + len(records).to_bytes(2, "little") + b"\x00\x40" + newest + b"\xff" * 4 + b"\x02"
 
     def reserve_sel(self, _: bytes, __: Session) -> Answer:
@@ -187,14 +186,11 @@ class Bmc:
 
     def _sel_bytes(self, place: int) -> bytes:
         record = self.plant.sel[self.node][place - 1]
-        stamp = int(self._stamp(record.at_seconds)).to_bytes(4, "little")
+        stamp = int(self.unix_seconds_at(record.at_seconds)).to_bytes(4, "little")
         head = place.to_bytes(2, "little") + b"\x02" + stamp + b"\x20\x00\x04"
         return head + bytes(
             (record.sensor_type, record.sensor_number or WATCHDOG_NUMBER, 0x6F, 0xC0 | record.offset, 0xFF, 0xFF)
         )
-
-    def _stamp(self, at_seconds: float) -> float:
-        return self.epoch_seconds + at_seconds / self.speed
 
 
 TABLE: Mapping[tuple[int, int], Callable[[Bmc, bytes, Session], Answer]] = {

@@ -40,8 +40,8 @@ class BmcServer(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
 
-    def error_received(self, exc: OSError) -> None:
-        self.dropped[f"socket: {exc.strerror}"] += 1
+    def error_received(self, exc: Exception) -> None:
+        self.dropped[f"socket: {exc}"] += 1
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:

@@ -1,6 +1,6 @@
 """How the API's objects look when they are made."""
 
-import datetime
+import datetime as dt
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def timestamp() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
@@ -51,6 +51,38 @@ def set_condition(item: Object, kind: str, status: str, reason: str, message: st
         fresh.pop("lastHeartbeatTime")
     item["status"]["conditions"] = [one for one in conditions if one["type"] != kind] + [fresh]
     return old is None or old["status"] != status
+
+
+def set_taints(node: Object, taints: list[Object]) -> None:
+    """Replace a node's taints; none leave no field."""
+    node["spec"].pop("taints", None)
+    if taints:
+        node["spec"]["taints"] = taints
+
+
+def set_running(pod: Object, restarts: int) -> None:
+    """Its one container runs and is ready."""
+    container = {
+        "name": "worker", "ready": True, "started": True, "restartCount": restarts, "image": pod["spec"]["containers"][0]["image"],
+        "imageID": "", "state": {"running": {"startedAt": timestamp()}},
+    }  # fmt: skip
+    pod["status"].update(
+        phase="Running", startTime=pod["status"].get("startTime", timestamp()), containerStatuses=[container]
+    )
+    for kind in ("Initialized", "ContainersReady", "Ready"):
+        set_condition(pod, kind, "True", "Started")
+
+
+def set_restarting(pod: Object) -> None:
+    """Its container is being made again, after its node came back."""
+    container = pod["status"]["containerStatuses"][0]
+    container.update(
+        ready=False,
+        started=False,
+        restartCount=container["restartCount"] + 1,
+        state={"waiting": {"reason": "ContainerCreating"}},
+    )
+    set_condition(pod, "Ready", "False", "ContainersNotReady")
 
 
 def _metadata(name: str, *, namespace: str = "", uid: str = "", labels: dict[str, str] | None = None) -> Object:

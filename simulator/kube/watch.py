@@ -18,11 +18,10 @@ USUAL_SECONDS = 1_800.0
 class Watch:
     """One client's watch over one resource."""
 
-    def __init__(self, store: Store, resource: Resource, *, namespace: str, terms: list[Matches], version: str, seconds: float,
+    def __init__(self, store: Store, resource: Resource, *, terms: list[Matches], version: str, seconds: float,
                  bookmarks: bool, answers: Callable[[], bool]) -> None:  # fmt: skip
         self._store = store
         self._resource = resource
-        self._namespace = namespace
         self._terms = terms
         self._version = version
         self._seconds = min(seconds, LONGEST_SECONDS)
@@ -33,10 +32,7 @@ class Watch:
     def _wants(self, event: Event) -> bool:
         if event.resource is not self._resource:
             return False
-        metadata = event.object["metadata"]
-        return (not self._namespace or metadata.get("namespace") == self._namespace) and all(
-            term(event.object) for term in self._terms
-        )
+        return all(term(event.object) for term in self._terms)
 
     async def run(self, stream: Stream) -> None:
         """Send the past from the version on, then what happens, until time is up or the client has gone."""

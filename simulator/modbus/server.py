@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from simulator.http import MOST_CONNECTIONS, always, never_slow
 from simulator.truth import GroundTruth
@@ -68,10 +69,9 @@ class ModbusConnection(asyncio.Protocol):
         self._transport: asyncio.Transport = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         if len(self._open) >= MOST_CONNECTIONS:
-            transport.abort()
+            self._transport.abort()
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

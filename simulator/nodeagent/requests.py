@@ -13,7 +13,7 @@ Watts = Annotated[float, msgspec.Meta(ge=MIN_CAP_WATTS, le=DEFAULT_CAP_WATTS)]
 
 
 class PowerLimitRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """This many watts for these GPUs; None means all that are there."""
+    """So many watts for these GPUs; None means all that are there."""
 
     watts: Watts
     intent: Intent
@@ -27,7 +27,7 @@ class CheckpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     deadline_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)]
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a failure
+class Refusal(Exception):
     """A request that is answered with an error: status, what is wrong, what to try."""
 
     def __init__(self, status: int, error: str, hint: str) -> None:

@@ -29,7 +29,7 @@ class NodeAgent:
     """Answers for one node."""
 
     def __init__(self, *, plant: Plant, node: int, jobs_of: Callable[[str], list[str]], checkpoints: Checkpoints, truth: GroundTruth,
-                 tokens: Mapping[str, bool], unix_ms_at: Callable[[float], int], speed: float, run_id: str) -> None:  # fmt: skip
+                 tokens: Mapping[str, bool], unix_seconds_at: Callable[[float], float], speed: float, run_id: str) -> None:  # fmt: skip
         self.plant = plant
         self.node = node
         self.name = plant.layout.nodes[node]
@@ -38,7 +38,7 @@ class NodeAgent:
         self._truth = truth
         self._tokens = tokens
         """Token → whether it may write."""
-        self._unix_ms_at = unix_ms_at
+        self._unix_seconds_at = unix_seconds_at
         self._speed = speed
         self._run_id = run_id
         self._uuids = [gpu_uuid(self.name, gpu) for gpu in range(GPUS)]
@@ -49,11 +49,7 @@ class NodeAgent:
         """The answer to one request; the long poll for events answers later."""
         try:
             may_write = self._authorise(request)
-            if request.method == "GET":
-                return self._read(request)
-            if not may_write:
-                raise Refusal(403, "this token may only read", "the write token")
-            return self._write(request)
+            return self._read(request) if request.method == "GET" else self._write(request, may_write=may_write)
         except Refusal as refusal:
             if request.method != "GET":
                 self._note(request, accepted=False, executed=False, note=str(refusal))
@@ -159,7 +155,7 @@ class NodeAgent:
                 "cursor": part[-1][0] if part else len(events),
                 "oldest": 1,
                 "events": [
-                    {"id": number, "at": self._unix_ms_at(event.at_seconds), "kind": event.kind, "code": event.code, "gpu": event.gpu, "text": event.text}
+                    {"id": number, "at": int(self._unix_seconds_at(event.at_seconds) * 1000), "kind": event.kind, "code": event.code, "gpu": event.gpu, "text": event.text}
                     for number, event in part
                 ],
             }
@@ -167,7 +163,9 @@ class NodeAgent:
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
-    def _write(self, request: Request) -> Response:
+    def _write(self, request: Request, *, may_write: bool) -> Response:
+        if not may_write:
+            raise Refusal(403, "this token may only read", "the write token")
         match (request.method, *request.segments):
             case ("PUT", "v1", "gpus", "power-limit"):
                 return self._limit(request)

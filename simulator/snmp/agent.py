@@ -99,8 +99,8 @@ class SnmpAgent(asyncio.DatagramProtocol):
         else:
             self._transport.sendto(answer, addr)
 
-    def error_received(self, exc: OSError) -> None:
-        self.dropped[f"socket: {exc.strerror}"] += 1
+    def error_received(self, exc: Exception) -> None:
+        self.dropped[f"socket: {exc}"] += 1
 
     def respond(self, data: bytes) -> bytes | None:
         """The answer to one packet, or None where the agent stays silent. Raises `BerError`."""
@@ -189,16 +189,23 @@ class SnmpAgent(asyncio.DatagramProtocol):
             return None
         if header.engine_id != self.engine_id:
             return self._report(header, UNKNOWN_ENGINE)
-        user = self.access.users.get(header.user)
-        if user is None:
-            return self._refuse(header, UNKNOWN_USER, "unknown user")
-        if header.flags & (AUTHENTICATED | ENCRYPTED) != AUTHENTICATED | ENCRYPTED:
-            return self._refuse(header, UNSUPPORTED_LEVEL, "security level below authPriv")
-        if not self._digest_holds(data, header, user):
-            return self._refuse(header, WRONG_DIGEST, "wrong digest")
+        user = self._sender(data, header)
+        if not isinstance(user, User):
+            return self._refuse(header, *user)
         if header.boots != self.boots or abs(header.time - self.engine_time()) > TIME_WINDOW_SECONDS:
             return self._report(header, NOT_IN_WINDOW, user)
         return self._answer_3(self._decrypted(data, header, user), header, user)
+
+    def _sender(self, data: bytes, header: Header) -> User | tuple[int, str]:
+        """Who sent the message, or the counter and the reason of its refusal (RFC 3414, 3.2)."""
+        user = self.access.users.get(header.user)
+        if user is None:
+            return UNKNOWN_USER, "unknown user"
+        if header.flags & (AUTHENTICATED | ENCRYPTED) != AUTHENTICATED | ENCRYPTED:
+            return UNSUPPORTED_LEVEL, "security level below authPriv"
+        if not self._digest_holds(data, header, user):
+            return WRONG_DIGEST, "wrong digest"
+        return user
 
     def _digest_holds(self, data: bytes, header: Header, user: User) -> bool:
         size = len(header.digest)

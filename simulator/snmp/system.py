@@ -27,5 +27,5 @@ def static_objects(
 
 
 def uptime(seconds: Callable[[], float]) -> bytes:
-    """sysUpTime in hundredths of a second."""
+    """Encoded `sysUpTime`, in hundredths of a second."""
     return ber.integer(int(seconds() * 100) & 0xFFFF_FFFF, ber.TIMETICKS)
