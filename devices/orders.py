@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fleet.model import AssetId, Endpoint, Wire
 
@@ -72,6 +72,7 @@ Report = Callable[[State], None]
 """Told each state as it is reached; never blocks. `SENT` is reported right after the send returned."""
 
 
+@runtime_checkable
 class Writer(Protocol):
     """One wire's way to carry out an order."""
 
@@ -80,6 +81,7 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
 class Settler(Protocol):
     """A writer that can make a possibly sent order of an earlier process harmless and read what it did."""
 
