@@ -47,6 +47,9 @@ class Publisher(Protocol):
         (unknown topic, a partition that is not there, over the size limit): then nothing of the batch was sent either.
         """
 
+    def pending(self) -> int:
+        """Accepted messages that are not on the bus yet: 0 after `publish` says that every consumer can read them."""
+
 
 class Consumer(Protocol):
     """One member of a group, or a reader without one."""
@@ -60,6 +63,9 @@ class Consumer(Protocol):
     async def lag(self) -> int:
         """Records on the bus that this consumer has not fetched yet."""
 
+    def assignment(self) -> frozenset[tuple[str, int]]:
+        """Topics and partitions that this consumer reads now."""
+
     async def close(self) -> None:
         """Hand the partitions back; what was fetched and not committed is delivered again."""
 
@@ -69,8 +75,14 @@ class Bus(Protocol):
 
     async def publisher(self) -> Publisher: ...
 
-    async def consumer(self, *, group: str, topics: Sequence[str]) -> Consumer:
-        """A member of a group: at least once, committed offsets, starts at the earliest record."""
+    async def consumer(
+        self, *, group: str, topics: Sequence[str], member: str | None = None, session_seconds: float = 10.0
+    ) -> Consumer:
+        """A member of a group: at least once, committed offsets, starts at the earliest record.
+
+        `member` names a member that comes back after a restart (Kafka's static membership); a member that says nothing for
+        `session_seconds` loses its partitions.
+        """
 
     async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
         """Every partition from a time on (None: from the earliest), without a group; `commit` does nothing."""
@@ -81,11 +93,15 @@ class Bus(Protocol):
     async def close(self) -> None: ...
 
 
-async def open_bus(url: str, *, data: Path, clock: Clock, partitions: int) -> Bus:
+async def open_bus(
+    url: str, *, data: Path, clock: Clock, partitions: int, spool: str = "spool", require: bool = False
+) -> Bus:
     """The bus that `url` names: `embedded` (`data/bus.sqlite`) or `kafka://host:port[,host:port]`.
 
-    `partitions` is for the topics that have one a zone: one more than the highest zone number in use.
-    Raises `BusError` when the folder cannot be used, and `ValueError` for a url of neither form.
+    `partitions` is for the topics that have one a zone: one more than the highest zone number in use. Before Kafka stands
+    `data/<spool>.sqlite`: a name for each process that shares the folder, the same at every start. A broker that is away is
+    no error, publishers accept into the spool; with `require` it is.
+    Raises `BusError` when the folder or a required broker cannot be used, and `ValueError` for a url of neither form.
     """
     if url == "embedded":
         from bus.embedded import EmbeddedBus
@@ -94,5 +110,8 @@ async def open_bus(url: str, *, data: Path, clock: Clock, partitions: int) -> Bu
     if url.startswith("kafka://"):
         from bus.spooled import SpooledBus
 
-        return await SpooledBus.open(url.removeprefix("kafka://"), data=data, clock=clock, partitions=partitions)
+        address = url.removeprefix("kafka://")
+        return await SpooledBus.open(
+            address, data=data, clock=clock, partitions=partitions, spool=spool, require=require
+        )
     raise ValueError(f"bus {url!r} is not known, try embedded or kafka://host:port")

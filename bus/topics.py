@@ -47,6 +47,9 @@ class Topic:
     sheds: bool = False
     """May be dropped, oldest first and counted, when the spool's quota is reached; every other topic never drops."""
 
+    kafka: tuple[tuple[str, str], ...] = ()
+    """Further settings of the topic on Kafka."""
+
     def partitions(self, zones: int) -> int:
         """How many partitions it has on a bus opened for so many zone partitions."""
         return zones + self.extra_partitions if self.zoned else 1
