@@ -34,7 +34,7 @@ class SiteSecrets:
     kubernetes_read: Login = field(default_factory=lambda: Login("read"))
     kubernetes_write: Login = field(default_factory=lambda: Login("write"))
 
-    def _files(self) -> Mapping[str, Mapping[str, object]]:
+    def _files(self, authority: Path) -> Mapping[str, Mapping[str, object]]:
         files: dict[str, Mapping[str, object]] = {}
         for mode, snmp in (("read", self.snmp_read), ("write", self.snmp_write)):
             files[f"pdu-{mode}"] = _snmp_3(snmp, "sha256")
@@ -46,14 +46,14 @@ class SiteSecrets:
             ("agent", "read", self.agent_read), ("agent", "write", self.agent_write),
             ("kubernetes", "read", self.kubernetes_read), ("kubernetes", "write", self.kubernetes_write),
         ):  # fmt: skip
-            files[f"{group}-{mode}"] = {"token": token.word, "ca": "../ca.pem"}
+            files[f"{group}-{mode}"] = {"token": token.word, "ca": str(authority)}
         return files
 
     def write(self, directory: Path) -> None:
         """One file a secret, mode 0600, below `directory`/secrets. JSON, which is YAML too."""
         folder = directory / "secrets"
         folder.mkdir(mode=0o700, exist_ok=True)
-        for name, content in self._files().items():
+        for name, content in self._files(directory.resolve() / "ca.pem").items():
             path = folder / f"{name}.yaml"
             path.unlink(missing_ok=True)
             path.touch(mode=0o600)

@@ -83,7 +83,7 @@ class EatonPdu:
         objects: dict[ber.Oid, bytes] = {}
         for line in range(1, PHASES + 1):
             objects[*EPDU, 3, 2, 1, 2, 0, 1, line] = ber.integer(line + 1)
-            objects[*EPDU, 3, 3, 1, 2, 0, 1, line] = ber.integer(line + 1)
+            objects[*EPDU, 3, 3, 1, 2, 0, 1, line] = ber.integer(line + 2)
             objects[*EPDU, 3, 3, 1, 3, 0, 1, line] = ber.integer(round(self.rated_amperes * 1000))
             objects[*EPDU, 3, 3, 1, 12, 0, 1, line] = ber.octets(f"L{line}".encode())
             objects[*EPDU, 3, 4, 1, 2, 0, 1, line] = ber.integer(line)
