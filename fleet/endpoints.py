@@ -96,14 +96,14 @@ def _nodes_around(item: Item, names: Names) -> tuple[str, ...] | None:
 
 def _check_address(document: Document, address: _Address, taken: dict[tuple[str, ...], Loc]) -> Iterator[Problem]:
     loc, wire = address.item.at(address.spoken.key), address.spoken.wire
-    if address.nodes is not None and len(address.nodes) > 1 and not has_places(address.text):
-        message = f"the same address for all {len(address.nodes)} names of the range"
-        yield document.problem(loc, message, "{name}, {index} or {number} in it")
-        return
     try:
         each = address.each()
     except (BadAddress, BadRange) as fault:
         yield document.problem(loc, fault.message, fault.suggestion)
+        return
+    if len(each) > 1 and not has_places(address.text):
+        message = f"the same address for all {len(each)} names of the range"
+        yield document.problem(loc, message, "{name}, {index} or {number} in it")
         return
     unit = str(address.item.data.get("unit", 1)) if wire is Wire.MODBUS else ""
     for one in each:

@@ -99,17 +99,20 @@ class PlantGraph:
         return tuple(limits)
 
     def common_causes(self, assets: Iterable[AssetId]) -> tuple[AssetId, ...]:
-        """Candidates that have all of them below, or are them; nearest first, then the one with least below it."""
-        aboves = [self._above(asset) for asset in dict.fromkeys(assets)]
+        """Candidates that have all of them below, or are one of them; best first.
+
+        One that is among the assets comes before one that is not: it has something to say itself. Then the nearest
+        (fewest steps to the farthest of them), then the one with the least below it.
+        """
+        given = dict.fromkeys(assets)
+        aboves = [self._above(asset) for asset in given]
         if not aboves:
             return ()
-        shared = set(aboves[0]).intersection(*aboves[1:])
-        return tuple(
-            sorted(
-                shared,
-                key=lambda cause: (max(above[cause] for above in aboves), len(self.downstream(cause)), cause),
-            )
-        )
+
+        def rank(cause: AssetId) -> tuple[bool, int, int, AssetId]:
+            return cause not in given, max(above[cause] for above in aboves), len(self.downstream(cause)), cause
+
+        return tuple(sorted(set(aboves[0]).intersection(*aboves[1:]), key=rank))
 
     def _above(self, asset: AssetId) -> dict[AssetId, int]:
         """Itself and everything upstream with the distance in steps, nearest first."""

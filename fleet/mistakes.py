@@ -18,7 +18,6 @@ _TYPES = {
     "int_type": ("must be a whole number", "digits without quotes"),
     "int_from_float": ("must be a whole number", "digits without a point"),
     "float_type": ("must be a number", "digits without quotes, underscores or units"),
-    "finite_number": ("must be a finite number", "digits"),
     "bool_type": ("must be true or false", "true or false without quotes"),
     "list_type": ("must be a list", "`- ` before each item, or [a, b]"),
     "tuple_type": ("must be a list", "`- ` before each item, or [a, b]"),
@@ -27,10 +26,11 @@ _TYPES = {
     "path_type": ("must be a path", "text such as ./data"),
 }
 _BOUNDS = {
-    "greater_than": ("must be more than {gt}", ""),
-    "greater_than_equal": ("must be at least {ge}", ""),
-    "less_than": ("must be less than {lt}", ""),
-    "less_than_equal": ("must be at most {le}", ""),
+    "greater_than": ("must be more than {gt:g}", ""),
+    "greater_than_equal": ("must be at least {ge:g}", ""),
+    "less_than": ("must be less than {lt:g}", ""),
+    "less_than_equal": ("must be at most {le:g}", ""),
+    "finite_number": ("must be a finite number", "digits"),
     "too_short": ("must have at least {min_length} item(s)", "adding one"),
     "too_long": ("must have at most {max_length} items", "fewer"),
     "string_too_short": ("must not be empty", "a word"),

@@ -14,7 +14,7 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 _PIECE = re.compile(r"\[([^\[\]]*)\]|([^\[\]]+)")
 _SPAN = re.compile(r"([0-9]{1,15})(?:-([0-9]{1,15}))?\Z")
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,15})([^0-9]*)\Z", re.DOTALL)
-_PLACE = re.compile(r"\{(name|index|number)([+-][0-9]{1,9})?\}|[{}]")
+_PLACE = re.compile(r"\{(name|index|number)([+-][0-9]{1,9})?\}|\{[^{}]*\}|[{}]")
 
 
 class BadRange(ValueError):
