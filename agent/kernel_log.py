@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class KernelLog(Protocol):
     name: str
     """Under which the place to go on at is remembered."""
 
-    def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    def lines(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         """Batches of lines for ever, starting after the mark, or with all that the source still holds."""
         ...
 
@@ -42,7 +42,7 @@ class NoKernelLog:
 
     name = "none"
 
-    async def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    async def lines(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         del after
         await asyncio.Event().wait()
         yield ()
@@ -60,7 +60,7 @@ class Kmsg:
         except OSError as error:
             raise Unusable(f"{path}: {error.strerror}, try `kernel_log: journal`, or running as root") from error
 
-    async def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    async def lines(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         last = int(after) if after is not None and after.isdigit() else -1
         descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -113,7 +113,7 @@ class Journal:
         self._clock = clock
         self._program = program
 
-    async def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    async def lines(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         while True:
             async with contextlib.aclosing(self._once(after)) as batches:
                 async for batch in batches:
@@ -180,14 +180,18 @@ class KernelWatch:
         """Follow for ever. A mark of another boot counts for a kernel ring that started anew."""
         known = self._store.mark(self._source.name) or ""
         boot, _, place = known.partition(" ")
-        async for batch in self._source.lines(place if boot == self._boot_id and place else None):
-            found = [happening for line in batch if (happening := self._happening(line)) is not None]
-            if found:
-                mark = (self._source.name, f"{self._boot_id} {batch[-1].mark}")
-                now = self._clock.now_ms()
-                await asyncio.to_thread(self._store.add_events, found, mark=mark, now_ms=now)
-                self.news.set()
-                self.news = asyncio.Event()
+        after = place if boot == self._boot_id and place else None
+        async with contextlib.aclosing(self._source.lines(after)) as batches:
+            async for batch in batches:
+                await self._keep(batch)
+
+    async def _keep(self, batch: Sequence[KernelLine]) -> None:
+        found = [happening for line in batch if (happening := self._happening(line)) is not None]
+        if found:
+            mark = (self._source.name, f"{self._boot_id} {batch[-1].mark}")
+            await asyncio.to_thread(self._store.add_events, found, mark=mark, now_ms=self._clock.now_ms())
+            self.news.set()
+            self.news = asyncio.Event()
 
     def _happening(self, line: KernelLine) -> Happening | None:
         error = gpu_error(line.text)

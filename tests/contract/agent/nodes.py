@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class FakeKernelLog:
         self.asked_after: list[str | None] = []
         self._number = 0
 
-    async def lines(self, after: str | None) -> AsyncIterator[Sequence[KernelLine]]:
+    async def lines(self, after: str | None) -> AsyncGenerator[Sequence[KernelLine], None]:
         self.asked_after.append(after)
         while True:
             yield await self.batches.get()
