@@ -39,6 +39,8 @@ FETCH_BYTES: Final = 2 << 20
 """Of one partition in one answer."""
 PROBE_SECONDS: Final = 2.0
 """After so long a silence a consumer asks the broker whether there is something that it does not get."""
+HEARTBEAT_SECONDS: Final = 1.0
+"""Also how soon a member learns that its group shares anew (aiokafka's default is 3 s)."""
 COPIES: Final = 3
 """Replicas of a topic, or one a broker where there are fewer; acknowledged by all but one of them."""
 LATEST_SECONDS: Final = 60.0
@@ -137,9 +139,10 @@ class KafkaLog:
                 group_id=group,
                 group_instance_id=member,
                 session_timeout_ms=int(session_seconds * 1000),
-                heartbeat_interval_ms=int(session_seconds * 300),
+                heartbeat_interval_ms=int(min(HEARTBEAT_SECONDS, session_seconds / 3) * 1000),
                 rebalance_timeout_ms=int(session_seconds * 1000),
-                **_CONSUMER,
+                **_CONSUMER
+                | {"request_timeout_ms": int((session_seconds + ANSWER_SECONDS) * 1000)},  # a join waits for the dead
             )
             client.subscribe(topics=list(topics), listener=_Revoked(consumer))
             return await self._started(client)
