@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from simulator.layout import RACKS_PER_ROW
+from simulator.machines import NodeState
 from simulator.reach import Reach
 
 Heal = Callable[[], None]
@@ -106,6 +107,9 @@ def _nodes(reach: Reach, targets: tuple[str, ...]) -> list[int]:
 
 def _hung_node(reach: Reach, targets: tuple[str, ...], _: Mapping[str, object]) -> Heal:
     nodes = _nodes(reach, targets)
+    for node, name in zip(nodes, targets, strict=True):
+        if reach.plant.machines.state[node] != NodeState.RUNNING:
+            raise FaultError(f"{name} does not run, try one that does")
     for node in nodes:
         reach.plant.hang(node)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.battery import Battery
 from simulator.cooling import Cooling
+from simulator.identity import pci_bus_id
 from simulator.layout import GPUS, Layout
 from simulator.machines import Machines, NodeState
 from simulator.power import PowerTree
@@ -202,7 +203,7 @@ class Plant:
             raise ValueError(f"gpu {gpu}: a node has GPUs 0 to {GPUS - 1}")
         self.machines.present[node, gpu] = False
         self.machines.last_xid[node, gpu] = 79
-        text = f"NVRM: Xid (PCI:0000:{0x1B + gpu:02x}:00): 79, GPU has fallen off the bus."
+        text = f"NVRM: Xid (PCI:{pci_bus_id(gpu)[4:-2].lower()}): 79, GPU has fallen off the bus."
         self.events[node].append(NodeEvent(self.now, "xid", "79", gpu, text))
 
     # What others ask ------------------------------------------------------------------------------------------------

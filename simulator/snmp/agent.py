@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.reach import Reach
 from simulator.snmp import ber, pdu
 from simulator.snmp.mib import Mib
-from simulator.snmp.usm import User
+from simulator.snmp.usm import SALT_BYTES, User
 from simulator.truth import GroundTruth
 
 VERSION_2C, VERSION_3 = 1, 3
@@ -21,6 +21,7 @@ SECURITY_MODEL_USM = 3
 TIME_WINDOW_SECONDS = 150
 USM_STATS: ber.Oid = (1, 3, 6, 1, 6, 3, 15, 1, 1)
 UNSUPPORTED_LEVEL, NOT_IN_WINDOW, UNKNOWN_USER, UNKNOWN_ENGINE, WRONG_DIGEST, DECRYPTION = range(1, 7)
+SILENCED = "silenced by a fault"
 HEADROOM = 160
 """Octets that a message's own fields take beside the varbinds."""
 
@@ -118,36 +119,34 @@ class SnmpAgent(asyncio.DatagramProtocol):
     def _respond_2c(self, data: bytes, at: int, end: int) -> bytes | None:
         community, at = ber.read_octets(data, at, end)
         request = pdu.decode(data, at, end)
-        known = community in (self.access.read_community, self.access.write_community)
-        if not known or not self.reach.device(self.name):
-            why = "silenced by a fault" if known else "unknown community"
-            self.dropped[why] += 1
-            self._note_unanswered(request, why)
+        if community not in (self.access.read_community, self.access.write_community):
+            self.dropped["unknown community"] += 1
+            self._unanswered(request, "v2c", "unknown community")
+            return None
+        if not self.reach.device(self.name):
+            self.dropped[SILENCED] += 1
+            self._unanswered(request, "v2c", SILENCED)
             return None
         may_write = community == self.access.write_community
-        answer = pdu.answer(
-            self.mib, request, may_write=may_write, room=LONGEST_MESSAGE - HEADROOM, seen=self._seen("v2c")
-        )
+        room = LONGEST_MESSAGE - HEADROOM
+        answer = pdu.answer(self.mib, request, may_write=may_write, room=room, seen=self._seen("v2c"))
         return ber.tlv(ber.SEQUENCE, ber.integer(VERSION_2C) + ber.octets(community) + answer)
 
     def _seen(self, user: str) -> pdu.Seen:
-        def seen(verb: str, arguments: Mapping[str, object], request_id: str, accepted: bool) -> None:
+        def seen(verb: str, arguments: Mapping[str, object], request_id: str, accepted: bool, why: str) -> None:
             self.truth.record(
                 device=self.name, server="snmp", verb=verb, arguments={**arguments, "user": user}, request_id=request_id,
-                accepted=accepted, executed=accepted,
+                accepted=accepted, executed=accepted, note=why,
             )  # fmt: skip
 
         return seen
 
-    def _note_unanswered(self, request: pdu.Request, why: str) -> None:
-        """A write that meets silence is still one that somebody sent."""
-        if request.kind != pdu.SET:
-            return
-        names = [".".join(map(str, ber.decode_oid(name))) for name in request.names]
-        self.truth.record(
-            device=self.name, server="snmp", verb="set", arguments={"oids": names}, request_id=str(request.request_id),
-            accepted=False, executed=False, note=why,
-        )  # fmt: skip
+    def _unanswered(self, request: pdu.Request, user: str, why: str) -> None:
+        """A write that meets silence is still one that somebody sent; a stranger is noted whatever he asks."""
+        if request.kind == pdu.SET:
+            pdu.note_set(self.mib, request, self._seen(user), accepted=False, why=why)
+        elif why != SILENCED:
+            self._seen(user)("authenticate", {}, str(request.request_id), False, why)
 
     # Version 3 -------------------------------------------------------------------------------------------------------
 
@@ -184,8 +183,10 @@ class SnmpAgent(asyncio.DatagramProtocol):
     def _respond_3(self, data: bytes, at: int, end: int) -> bytes | None:
         header = self._header(data, at, end)
         if not self.reach.device(self.name):
-            self.dropped["silenced by a fault"] += 1
-            self._note_silent_3(data, header)
+            self.dropped[SILENCED] += 1
+            sender = self._sender(data, header) if header.engine_id == self.engine_id else None
+            if isinstance(sender, User):
+                self._unanswered(self._request_3(data, header, sender), header.user.decode(errors="replace"), SILENCED)
             return None
         if header.engine_id != self.engine_id:
             return self._report(header, UNKNOWN_ENGINE)
@@ -193,8 +194,15 @@ class SnmpAgent(asyncio.DatagramProtocol):
         if not isinstance(user, User):
             return self._refuse(header, *user)
         if header.boots != self.boots or abs(header.time - self.engine_time()) > TIME_WINDOW_SECONDS:
+            request = self._request_3(data, header, user)
+            if request.kind == pdu.SET:
+                self._unanswered(request, user.name.decode(), "not in the time window")
             return self._report(header, NOT_IN_WINDOW, user)
-        return self._answer_3(self._decrypted(data, header, user), header, user)
+        request = self._request_3(data, header, user)
+        room = min(LONGEST_MESSAGE, max(header.max_size, SHORTEST_MESSAGE)) - HEADROOM
+        answer = pdu.answer(self.mib, request, may_write=user.may_write, room=room, seen=self._seen(user.name.decode()))
+        scoped = ber.octets(self.engine_id) + ber.octets(request.context) + answer
+        return self._message(header, scoped, user=user, flags=AUTHENTICATED | ENCRYPTED)
 
     def _sender(self, data: bytes, header: Header) -> User | tuple[int, str]:
         """Who sent the message, or the counter and the reason of its refusal (RFC 3414, 3.2)."""
@@ -212,25 +220,16 @@ class SnmpAgent(asyncio.DatagramProtocol):
         blank = data[: header.digest_at] + bytes(size) + data[header.digest_at + size :]
         return size == user.digest_bytes and user.digest(blank) == header.digest
 
-    def _decrypted(self, data: bytes, header: Header, user: User) -> bytes:
-        if len(header.salt) != 8:
+    def _request_3(self, data: bytes, header: Header, user: User) -> pdu.Request:
+        """The request inside an authentic message. Raises `BerError`, which wrong keys end in too."""
+        if len(header.salt) != SALT_BYTES:
             raise ber.BerError("salt")
-        content, _ = ber.read_octets(data, *header.body)
-        return user.decrypt(content, boots=header.boots, time=header.time, salt=header.salt)
-
-    def _answer_3(self, scoped: bytes, header: Header, user: User) -> bytes | None:
+        sealed, _ = ber.read_octets(data, *header.body)
+        scoped = user.decrypt(sealed, boots=header.boots, time=header.time, salt=header.salt)
         start, end = ber.expect(scoped, 0, len(scoped), ber.SEQUENCE)
         _, at = ber.read_octets(scoped, start, end)
         context, at = ber.read_octets(scoped, at, end)
-        request = pdu.decode(scoped, at, end)
-        room = min(LONGEST_MESSAGE, max(header.max_size, SHORTEST_MESSAGE)) - HEADROOM
-        answer = pdu.answer(self.mib, request, may_write=user.may_write, room=room, seen=self._seen(user.name.decode()))
-        return self._message(
-            header,
-            ber.octets(self.engine_id) + ber.octets(context) + answer,
-            user=user,
-            flags=AUTHENTICATED | ENCRYPTED,
-        )
+        return replace(pdu.decode(scoped, at, end), context=context)
 
     def _refuse(self, header: Header, statistic: int, why: str) -> bytes | None:
         self.dropped[why] += 1
@@ -239,16 +238,6 @@ class SnmpAgent(asyncio.DatagramProtocol):
             request_id=str(header.message_id), accepted=False, executed=False, note=why,
         )  # fmt: skip
         return self._report(header, statistic)
-
-    def _note_silent_3(self, data: bytes, header: Header) -> None:
-        user = self.access.users.get(header.user)
-        if user is None or header.engine_id != self.engine_id or not self._digest_holds(data, header, user):
-            return
-        scoped = self._decrypted(data, header, user)
-        start, end = ber.expect(scoped, 0, len(scoped), ber.SEQUENCE)
-        _, at = ber.read_octets(scoped, start, end)
-        _, at = ber.read_octets(scoped, at, end)
-        self._note_unanswered(pdu.decode(scoped, at, end), "silenced by a fault")
 
     def _report(self, header: Header, statistic: int, user: User | None = None) -> bytes | None:
         """A report of one counter; signed where the sender is known, so that it may trust the time in it."""

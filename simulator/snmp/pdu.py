@@ -22,8 +22,8 @@ class Status(IntEnum):
     GENERAL = 5
 
 
-Seen = Callable[[str, Mapping[str, object], str, bool], None]
-"""Writes one write attempt down: verb, arguments, request id, accepted."""
+Seen = Callable[[str, Mapping[str, object], str, bool, str], None]
+"""Writes one write attempt down: verb, arguments, request id, accepted, and why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Request:
     names: tuple[bytes, ...]
     values: tuple[tuple[int, bytes], ...]
     raw_varbinds: bytes
+    context: bytes = b""
+    """The v3 context name, to be repeated."""
 
 
 def decode(buffer: bytes, at: int, end: int) -> Request:
@@ -140,23 +142,28 @@ def _judge(mib: Mib, name: bytes, value: tuple[int, bytes]) -> Order | SetError:
     return judge(int.from_bytes(content, "big", signed=True))
 
 
-def _set(mib: Mib, request: Request, *, may_write: bool, seen: Seen) -> bytes:
-    """All or nothing: judge every varbind, then carry all out in order."""
-    verdicts = [
-        _judge(mib, name, value) if may_write else SetError.NO_ACCESS
-        for name, value in zip(request.names, request.values, strict=True)
-    ]
-    failed = next((place for place, verdict in enumerate(verdicts, start=1) if isinstance(verdict, SetError)), None)
-    for name, verdict in zip(request.names, verdicts, strict=True):
+def note_set(mib: Mib, request: Request, seen: Seen, *, accepted: bool, why: str = "") -> None:
+    """Write each varbind of a SET down, by what it would do."""
+    for name, value in zip(request.names, request.values, strict=True):
+        verdict = _judge(mib, name, value)
         known: dict[str, object] = {"oid": ".".join(map(str, ber.decode_oid(name)))}
         if isinstance(verdict, Order):
-            seen(verdict.verb, known | dict(verdict.arguments), str(request.request_id), failed is None)
+            seen(verdict.verb, known | dict(verdict.arguments), str(request.request_id), accepted, why)
         else:
-            seen("set", known | {"error": verdict.name.lower()}, str(request.request_id), False)
-    if failed is not None:
-        status = verdicts[failed - 1]
-        assert isinstance(status, SetError)
-        return response(request, request.raw_varbinds, status, failed)
+            seen("set", known, str(request.request_id), False, why or verdict.name.lower())
+
+
+def _set(mib: Mib, request: Request, *, may_write: bool, seen: Seen) -> bytes:
+    """All or nothing: judge every varbind, then carry all out in order."""
+    verdicts = [_judge(mib, name, value) for name, value in zip(request.names, request.values, strict=True)]
+    faults = [(place, verdict) for place, verdict in enumerate(verdicts, start=1) if isinstance(verdict, SetError)]
+    if not may_write and verdicts:
+        faults = [(1, SetError.NO_ACCESS)]
+    if faults:
+        place, status = faults[0]
+        note_set(mib, request, seen, accepted=False, why=status.name.lower())
+        return response(request, request.raw_varbinds, status, place)
+    note_set(mib, request, seen, accepted=True)
     for verdict in verdicts:
         if isinstance(verdict, Order):
             verdict.act()
