@@ -52,7 +52,10 @@ PROFILE = Profile(
             index=INPUT,
             omit=PLAIN,
             labels=(POWER_ROWS,),
-            points=(Point(column=4, metric="pdu_phase_power_watts", absent=NO_VALUE),),
+            points=(
+                Point(column=4, metric="pdu_phase_power_watts", absent=NO_VALUE),
+                Point(column=7, metric="pdu_phase_power_factor_ratio", scale=0.001, signal="outlet"),
+            ),
         ),
         Table(
             entry=f"{EPDU}.3.5.1",
@@ -97,7 +100,7 @@ PROFILE = Profile(
                     signal="energy",
                 ),
                 Point(
-                    column=6, metric="pdu_outlet_power_factor_ratio", scale=0.001, low=-1.0, high=1.0, signal="outlet"
+                    column=6, metric="pdu_outlet_power_factor_ratio", scale=0.001, signal="outlet"
                 ),
             ),
         ),

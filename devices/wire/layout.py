@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.reading import STALE, Series
-from devices.wire.scrape_text import Sample, lines_of, parse_line, value_and_stamp
+from devices.wire.scrape_text import Blocks, Sample, lines_of, parse_line, value_and_stamp
 from fleet.quality import Quality, Reason, pack
 
 SENTINELS = frozenset(range(9_223_372_036_854_775_792, 9_223_372_036_854_775_796))
@@ -108,7 +108,8 @@ def learn(page: bytes, known: dict[bytes, Series] | None = None) -> tuple[Layout
     `known` has the prefixes of the layout before, whose labels are then not parsed again.
     """
     lines = lines_of(page)
-    samples = [_recalled(line, known) or parse_line(line, number) for number, line in enumerate(lines, start=1)]
+    blocks: Blocks = {}
+    samples = [_recalled(line, known) or parse_line(line, number, blocks) for number, line in enumerate(lines, start=1)]
     layout = Layout(lines, samples)
     found = [(sample.value, sample.text, sample.stamp_ms) for sample in samples if sample is not None]
     return layout, layout.first(values_of(found))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from devices.reading import Reading, Series
 from devices.wire.layout import Layout, Values, learn
-from devices.wire.scrape_http import PAGE_LIMIT, Buffers, Connection, NeedsMore
+from devices.wire.scrape_http import PAGE_LIMIT, Connection, NeedsMore
 from fleet.clock import Clock
 from fleet.errors import Malformed, Refused, Unreachable
 from fleet.quality import Quality, Reason, pack
@@ -31,7 +31,7 @@ _OLD = pack(Quality.UNCERTAIN, Reason.AGE)
 class PageSource:
     """One exporter: a plain connection as long as that is enough, aiohttp when the exporter wants more."""
 
-    def __init__(self, url: str, *, buffers: Buffers) -> None:
+    def __init__(self, url: str) -> None:
         """Raises `Refused` for an address that is no http or https URL."""
         parts = urlsplit(url)
         try:
@@ -48,7 +48,6 @@ class PageSource:
             "User-Agent: hallkeeper\r\n\r\n"
         ).encode()
         self._plain = parts.scheme == "http" and parts.username is None
-        self._buffers = buffers
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -83,7 +82,7 @@ class PageSource:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(lambda: Connection(self._buffers), self._host, self._port)
+            _, connection = await loop.create_connection(Connection, self._host, self._port)
         except OSError as error:
             raise Unreachable(f"{self._url}: no connection ({error}), try its address and whether it runs") from error
         return connection
@@ -140,19 +139,21 @@ class RelearnBudget:
 class PageReader:
     """One exporter's pages as readings."""
 
-    def __init__(self, url: str, *, signal: str, buffers: Buffers, clock: Clock) -> None:
-        self._source = PageSource(url, buffers=buffers)
+    def __init__(self, url: str, *, signal: str, clock: Clock) -> None:
+        self._source = PageSource(url)
         self._url, self._signal, self._clock = url, signal, clock
         self._layout: Layout | None = None
         self._budget = RelearnBudget()
 
-    async def read(self, *, deadline_seconds: float) -> Reading:
-        """One page. Raises `Unreachable` past the deadline, `Refused`, or `Malformed` naming the line."""
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                page = await self._source.page()
-        except TimeoutError as error:
-            raise Unreachable(f"{self._url}: no page within {deadline_seconds:g} s") from error
+    async def read(self, *, deadline_seconds: float | None = None) -> Reading:
+        """One page. Raises `Unreachable` past the deadline, `Refused`, or `Malformed` naming the line.
+
+        Without a deadline the caller ends the read by cancelling it, which costs no timer a page.
+        """
+        if deadline_seconds is None:
+            page = await self._source.page()
+        else:
+            page = await self._page_within(deadline_seconds)
         at_ms = self._clock.now_ms()
         series, values = self._parse(page, at_ms)
         return Reading(
@@ -165,6 +166,13 @@ class PageReader:
 
     async def close(self) -> None:
         await self._source.close()
+
+    async def _page_within(self, seconds: float) -> bytes:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._source.page()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._url}: no page within {seconds:g} s") from error
 
     def _parse(self, page: bytes, now_ms: int) -> tuple[tuple[Series, ...], Values]:
         layout = self._layout

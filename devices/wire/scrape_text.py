@@ -12,12 +12,14 @@ from fleet.errors import Malformed
 BLANKS = b" \t\r"
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(rb'[ \t\r]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t\r]*=[ \t\r]*"((?:[^"\\]|\\.)*)"[ \t\r]*', re.DOTALL)
+_BLOCK = re.compile(rb'\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\}', re.DOTALL)
 _NUMBER = re.compile(
     rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE
 )
 _REST = re.compile(rb"([^ \t\r]+)(?:[ \t\r]+(-?[0-9]+))?[ \t\r]*(?:#[ \t\r]*\{.*)?")
 _ESCAPE = re.compile(rb'\\([\\n"])')
 _ESCAPED = {b"\\": b"\\", b"n": b"\n", b'"': b'"'}
+Blocks = dict[bytes, Labels]
 _SHOWN = 60
 """Bytes of a bad line that an error quotes."""
 
@@ -62,13 +64,16 @@ def value_and_stamp(rest: bytes) -> tuple[float, bytes, int | None]:
     return number_of(match[1]), match[1], None if stamp is None else int(stamp)
 
 
-def parse_line(line: bytes, number: int) -> Sample | None:
-    """The sample in one line, None for a blank or a comment. Raises `Malformed` naming line `number`."""
+def parse_line(line: bytes, number: int, blocks: Blocks | None = None) -> Sample | None:
+    """The sample in one line, None for a blank or a comment. Raises `Malformed` naming line `number`.
+
+    `blocks` keeps label sets between lines: an exporter repeats each of them for every metric.
+    """
     body = line.lstrip(BLANKS)
     if not body or body.startswith(b"#"):
         return None
     try:
-        return _sample(line, len(line) - len(body))
+        return _sample(line, len(line) - len(body), {} if blocks is None else blocks)
     except (ValueError, UnicodeDecodeError) as error:
         raise Malformed(f"line {number}: {error}: {_shown(line)}, try the page in a browser") from error
 
@@ -83,11 +88,12 @@ def lines_of(page: bytes) -> list[bytes]:
 
 def parse_page(page: bytes) -> list[Sample]:
     """Every sample of a page, in its order. Raises `Malformed` with the first bad line."""
-    samples = (parse_line(line, number) for number, line in enumerate(lines_of(page), start=1))
+    blocks: Blocks = {}
+    samples = (parse_line(line, number, blocks) for number, line in enumerate(lines_of(page), start=1))
     return [sample for sample in samples if sample is not None]
 
 
-def _sample(line: bytes, at: int) -> Sample:
+def _sample(line: bytes, at: int, blocks: Blocks) -> Sample:
     name = _NAME.match(line, at)
     if name is None:
         raise ValueError("no metric name")
@@ -95,30 +101,34 @@ def _sample(line: bytes, at: int) -> Sample:
     labels: Labels = ()
     after = _past_blanks(line, at)
     if line[after : after + 1] == b"{":
-        labels, at = _labels(line, after + 1)
-        after = _past_blanks(line, at)
+        block = _BLOCK.match(line, after)
+        if block is None:
+            raise ValueError(f"the labels from column {after + 1} on are not closed")
+        labels = blocks.get(block[0]) or blocks.setdefault(block[0], _labels(block[0]))
+        after = _past_blanks(line, block.end())
     elif after == at:
         raise ValueError("nothing between the metric name and what follows")
     value, text, stamp = value_and_stamp(line[after:])
     return Sample(name[0].decode(), labels, after, value, text, stamp)
 
 
-def _labels(line: bytes, at: int) -> tuple[Labels, int]:
-    """The label pairs from `at`, and where the closing brace ends."""
+def _labels(block: bytes) -> Labels:
+    """The label pairs of a block in braces. Raises `ValueError` for anything else in it."""
     pairs: dict[str, str] = {}
-    while (match := _LABEL.match(line, at)) is not None:
+    at = 1
+    while (match := _LABEL.match(block, at)) is not None:
         label = match[1].decode()
         if label in pairs:
             raise ValueError(f"label {label} is there twice")
         pairs[label] = _ESCAPE.sub(lambda found: _ESCAPED[found[1]], match[2]).decode()
         at = match.end()
-        if line[at : at + 1] != b",":
+        if block[at : at + 1] != b",":
             break
         at += 1
-    at = _past_blanks(line, at)
-    if line[at : at + 1] != b"}":
-        raise ValueError(f"labels are not closed at column {at + 1}")
-    return tuple(sorted(pairs.items())), at + 1
+    at = _past_blanks(block, at)
+    if at != len(block) - 1:
+        raise ValueError(f"{_shown(block[at:])} is no label")
+    return tuple(sorted(pairs.items()))
 
 
 def _past_blanks(line: bytes, at: int) -> int:
