@@ -143,7 +143,7 @@ async def test_nothing_accepted_is_lost_when_the_publisher_is_killed(harness: Ha
 async def test_members_of_a_group_share_the_partitions_and_each_record_goes_to_one(harness: Harness):
     bus, other = await harness.open(partitions=4), await harness.open(partitions=4)
     publisher = await bus.publisher()
-    members = [await one.consumer(group="g", topics=[harness.frames], session_seconds=6.0) for one in (bus, other)]
+    members = [await one.consumer(group="g", topics=[harness.frames], session_seconds=3.0) for one in (bus, other)]
 
     async def shared() -> bool:
         for member in members:
@@ -164,7 +164,7 @@ async def test_a_killed_members_partitions_go_to_the_living(harness: Harness):
     await (await bus.publisher()).publish(numbered(harness.events, 10))
     worker = harness.worker("consume", topics=[harness.events], group="g", commit=False, limit=10)
     assert len(await worker.said(11)) == 11
-    standby = await bus.consumer(group="g", topics=[harness.events], session_seconds=6.0)
+    standby = await bus.consumer(group="g", topics=[harness.events], session_seconds=3.0)
     worker.kill()
     began = time.monotonic()
     assert numbers(await drained(standby, 10)) == list(range(10))

@@ -27,7 +27,7 @@ async def publish(bus, topic: str, batch: int) -> None:
 
 async def consume(bus, topics: list[str], group: str, commit: bool, limit: int, pause: float = 0.0) -> None:
     """Says each number fetched, and "committed" after each commit."""
-    consumer = await bus.consumer(group=group, topics=topics, session_seconds=6.0)
+    consumer = await bus.consumer(group=group, topics=topics, session_seconds=3.0)
     say("joined")
     while True:
         for record in await consumer.fetch(limit=limit, timeout_seconds=0.2):
