@@ -17,6 +17,8 @@ from fleet.errors import SettingsError, in_order
 from fleet.mistakes import problems_of
 from fleet.references import SecretRef, secret_problems
 
+DAEMONS = ("collectors", "rules", "remediator", "protective", "oncall")
+"""Services with an address of their own beside the console's, in the order of their default ports."""
 Mode = Literal["observe", "approve", "enforce"]
 Role = Literal["service", "operator", "admin"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -139,6 +141,8 @@ class Settings(Entry):
     """Folders of playbooks; the shipped ones where left out."""
     listen: ListenAddress = "127.0.0.1:8080"
     """Address of the console and its API; port 0 takes a free one."""
+    status: dict[str, ListenAddress] = Field(default_factory=dict)
+    """Where a daemon answers /metrics, /healthz and /readyz, by service; one that is not named takes a port behind `listen`."""
     oncall: Oncall = Oncall()
     """Who is told."""
     remediation: Remediation = Remediation()
@@ -150,6 +154,13 @@ class Settings(Entry):
     model_config = ConfigDict(validate_default=True)
 
     _base: Path = PrivateAttr(default=Path())
+
+    def status_address(self, service: str) -> str:
+        """Where that service's daemon answers for itself: as named, else the console's host and the next ports in order."""
+        if service in self.status:
+            return self.status[service]
+        host, _, port = self.listen.rpartition(":")
+        return f"{host}:{int(port) + 1 + DAEMONS.index(service) if int(port) and service in DAEMONS else 0}"
 
     @property
     def base(self) -> Path:

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 a check failed or an error was met, 2 wrong usage, 130 in
 """
 
 import sys
+from collections.abc import Iterator
 
 import typer
 
@@ -36,12 +37,33 @@ app.add_typer(keys.app, name="keys", help="Signing keys: make one, show its publ
 remediation.mount(app)
 
 
+def complain(error: BaseException) -> None:
+    """One message on stderr."""
+    print(f"hallkeeper: {error}", file=sys.stderr)  # noqa: T201 - messages on stderr
+
+
+def leaves(error: BaseException | None) -> Iterator[BaseException]:
+    """The errors inside a group, whatever its depth."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    elif error is not None:
+        yield error
+
+
 def main() -> None:
     """Run the command line; an error of ours is its message, without a traceback."""
     try:
         app()
     except HallkeeperError as error:
-        print(f"hallkeeper: {error}", file=sys.stderr)  # noqa: T201 - messages on stderr
+        complain(error)
+        sys.exit(1)
+    except BaseExceptionGroup as group:
+        ours, others = group.split(HallkeeperError)
+        for error in leaves(ours):
+            complain(error)
+        if others is not None:
+            raise others from None
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -40,7 +40,7 @@ def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tupl
             "oncall": {"webhooks": [{"url": webhook, "secret": f"file:{secret}", "allow_private": True}]},
             "remediation": {"modes": {name: {"default": "enforce"} for name in PLAYBOOKS}, "policies": str(policies)},
             "keys": {"sign": "file:keys/service.yaml", "operator": "file:keys/operator.yaml", "trusted": trusted},
-            "intervals": {"outlet": 2.0, "agent": 2.0, "bmc": 5.0, "sel": 4.0, "kubernetes": 2.0},
+            "intervals": {"outlet": 2.0, "agent": 2.0, "bmc": 5.0, "sel": 4.0, "scheduler": 2.0},
         },
     )
     return settings
