@@ -3,7 +3,8 @@
 Three ways, the first that is confirmed wins:
 
 1. *Close Session, acknowledged*: packets of a closed session are dead on every BMC known.
-2. *Gone*: a second session asks for the first one to be closed and hears that it is, or that there is none.
+2. *Gone*: a second session asks for the first one to be closed and hears that it is, or (Get Session Info) that there
+   is no such session, from a BMC that in the same words knows of the session it is asked in.
 3. *Numbers*: reads move the session's sequence number on, in acknowledged steps of at most 15, until it is 17 or more
    beyond the command's; BMCs that keep the window of section 6.12.13 refuse what is older. Not every BMC keeps it:
    OpenBMC's phosphor-net-ipmid never looks at the number (its `message_parsers.cpp`), so this way is closed to the
@@ -15,7 +16,7 @@ from dataclasses import replace
 from devices.wire import rmcp_commands as ipmi
 from devices.wire.rmcp import Client, Patience, session_with
 from devices.wire.rmcp_session import ADMINISTRATOR, Account, Session
-from fleet.errors import HallkeeperError, Malformed, Refused, Unreachable
+from fleet.errors import HallkeeperError, Malformed, Unreachable
 
 NUMBER_BLIND = frozenset({"openbmc"})
 """Profiles whose BMCs do not check session sequence numbers."""
@@ -24,6 +25,8 @@ ADVANCE = 17
 """Numbers beyond the command's from which a BMC with a window refuses it: it takes 16 behind the newest (measured)."""
 FARTHEST_STEP = 15
 """A jump of more is silently dropped (measured)."""
+GONE_TRIES = 2
+"""Rounds of asking for the session's end from a second session, as administrator and as what the user is."""
 STEP_TRIES = 6
 """Packets a step, each with a lower number of its own: 15, 14 … 10 ahead of the last acknowledged."""
 
@@ -60,18 +63,29 @@ async def gone(address: str, account: Account, session: int, *, patience: Patien
 
     Most BMCs let only administrators end another session, so that is tried first; the user may not be one.
     """
-    request = session.to_bytes(4, "little")
-    for privilege in (ADMINISTRATOR, account.privilege):
+    for privilege in (ADMINISTRATOR, account.privilege) * GONE_TRIES:
         try:
-            async with session_with(address, replace(account, privilege=privilege), patience=patience) as second:
-                answer = await second.read(ipmi.CLOSE_SESSION, request)
-        except Refused:
-            continue
+            if await _ended_from_outside(address, replace(account, privilege=privilege), session, patience):
+                return True
         except HallkeeperError:
-            return False
-        if answer.code in {0, ipmi.NO_SUCH_SESSION}:
-            return True
+            continue
     return False
+
+
+async def _ended_from_outside(address: str, account: Account, session: int, patience: Patience) -> bool:
+    """Ask once. That there is no such session counts only from a BMC that knows of the session it is asked in."""
+    async with session_with(address, account, patience=patience) as second:
+        assert second.session is not None
+        answer = await second.read(ipmi.CLOSE_SESSION, session.to_bytes(4, "little"))
+        if answer.code == 0:
+            return True
+        return await _lives(second, second.session.bmc) is True and await _lives(second, session) is False
+
+
+async def _lives(client: Client, session: int) -> bool | None:
+    """Whether the BMC has such a session; None where it does not say."""
+    answer = await client.read(ipmi.GET_SESSION_INFO, b"\xff" + session.to_bytes(4, "little"))
+    return None if answer.code or len(answer.data) < 3 else answer.data[0] != 0
 
 
 async def advanced(client: Client, command_sequence: int) -> bool:

@@ -77,6 +77,7 @@ class Login:
         while self._console == b"\0\0\0\0":  # zero means "no session"
             self._console = os.urandom(4)
         self._exchange: Exchange | None = None
+        self._keys: Keys | None = None
         self._expected = PayloadType.OPEN_RESPONSE
         self.packet = self._open_request()
 
@@ -85,7 +86,7 @@ class Login:
 
         Raises `Malformed` (ignore it and wait on), `Refused` (the BMC said no), `LoginLost` (start again).
         """
-        packet = decode_packet(datagram)
+        packet = decode_packet(datagram, self._keys)  # a repeated last step is answered in the session, sealed
         if packet.payload_type != self._expected or packet.payload[:1] != bytes((self._tag,)):
             return None  # a repetition of an earlier step, or somebody else's
         self._check_status(packet.payload)
@@ -151,17 +152,19 @@ class Login:
                 "the BMC could not prove that it knows the password: try the secret, or ask who answers there"
             )
         self._exchange = exchange
+        self._keys = Keys(exchange.suite, exchange.session_key())
         self._step(PayloadType.RAKP_3, exchange.bmc_session + exchange.rakp3_code(), PayloadType.RAKP_4)
 
     def _proven(self, payload: bytes) -> "Session":
         assert self._exchange is not None
+        assert self._keys is not None
         exchange = self._exchange
         if len(payload) != 8 + exchange.suite.code_bytes or payload[4:8] != self._console:
             raise Malformed(f"RAKP message 4 of {len(payload)} bytes: it has {8 + exchange.suite.code_bytes}")
         if not hmac.compare_digest(exchange.rakp4_code(), payload[8:]):
             raise LoginLost("the BMC's last proof is wrong: it answered a repeated step with another challenge")
         bmc, console = (struct.unpack("<I", side)[0] for side in (exchange.bmc_session, self._console))
-        return Session(bmc=bmc, console=console, keys=Keys(exchange.suite, exchange.session_key()))
+        return Session(bmc=bmc, console=console, keys=self._keys)
 
     def _step(self, kind: PayloadType, body: bytes, expected: PayloadType) -> None:
         self._tag = (self._tag + 1) & 0xFF

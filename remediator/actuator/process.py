@@ -39,12 +39,12 @@ def writers(clock: Clock, remember: Remember) -> Mapping[Wire, Callable[[], Writ
     def agent() -> Writer:
         from devices.wire.agent import AgentWriter
 
-        return AgentWriter(clock)
+        return AgentWriter(clock, remember=remember)
 
     def kubernetes() -> Writer:
         from devices.wire.kubernetes import KubernetesWriter
 
-        return KubernetesWriter(clock)
+        return KubernetesWriter(clock, remember=remember)
 
     return {
         Wire.IPMI: lambda: IpmiWriter(clock, remember=remember),

@@ -43,7 +43,7 @@ fi
 
 def fru() -> bytes:
     """A FRU with a product area: manufacturer, product, part number, version, serial number."""
-    fields = [b"Acme", b"GPU node", b"G-1", b"A", b"SN1"]
+    fields = [b"HK", b"Node", b"P1", b"A", b"S1"]
     area = b"\x01\x00\x19" + b"".join(bytes((0xC0 | len(field),)) + field for field in fields) + b"\xc0\xc1"
     area += bytes(-(len(area) + 1) % 8)
     area = area[:1] + bytes(((len(area) + 1) // 8,)) + area[2:]
@@ -110,7 +110,7 @@ set_working_mc 0x20
   endlan
   chassis_control "{script}"
   user 1 true "" "anonymous-no" user 10 none md5
-  user 2 true "{USER}" "{PASSWORD}" admin 10 none md5
+  user 2 true "{USER}" "{PASSWORD}" admin 63 none md5
   user 3 true "reader" "{PASSWORD}" user 10 none md5
 """
 
@@ -164,7 +164,7 @@ mc_enable 0x20
         """Change the state from outside, without an execution."""
         temporary = self.folder / "power.new"
         temporary.write_text("1\n" if state == "on" else "0\n")
-        os.replace(temporary, self.folder / "power")
+        temporary.replace(self.folder / "power")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -185,7 +185,7 @@ async def eventually(condition, *, within_seconds: float = 10.0) -> None:
 COMMUNITY, V3_USER, AUTH_KEY, PRIV_KEY = "wr1te-Community", "writer", "auth-Key-12345", "priv-Key-12345"
 
 # Answers below the Eaton outlet control table for snmpd: state in a file, one log line a SET that was executed.
-_OUTLETS = '''
+_OUTLETS = """
 import os, sys, time
 BASE, STATE, LOG = {base!r}, {state!r}, {log!r}
 COLUMNS = ("2", "3", "4")
@@ -232,7 +232,7 @@ for line in iter(sys.stdin.readline, ""):
     elif verb == "set":
         oid, what = sys.stdin.readline().strip(), sys.stdin.readline().strip()
         say(switch(oid, what.split()[1].strip('"')))
-'''
+"""
 
 
 @dataclass
@@ -261,7 +261,17 @@ rwuser {V3_USER} priv
 pass_persist {self.BASE} {sys.executable} -S -E {script}
 """)
         self.process = subprocess.Popen(
-            [shutil.which("snmpd") or "/usr/sbin/snmpd", "-f", "-Lf", "snmpd.log", "-C", "-c", "snmpd.conf", "-I", "-smux"],
+            [
+                shutil.which("snmpd") or "/usr/sbin/snmpd",
+                "-f",
+                "-Lf",
+                "snmpd.log",
+                "-C",
+                "-c",
+                "snmpd.conf",
+                "-I",
+                "-smux",
+            ],
             cwd=self.folder,
             env={**os.environ, "SNMP_PERSISTENT_DIR": str(self.folder / "state"), "MIBS": ""},
             stdin=subprocess.DEVNULL,
@@ -315,7 +325,7 @@ pass_persist {self.BASE} {sys.executable} -S -E {script}
         states = self.states() | {outlet: state}
         temporary = self.folder / "outlets.outside"
         temporary.write_text("".join(f"{o} {1 if s == 'on' else 0}\n" for o, s in states.items()))
-        os.replace(temporary, self._state)
+        temporary.replace(self._state)
 
     def stop(self) -> None:
         if self.process is not None:

@@ -1,0 +1,302 @@
+"""Thousands of commands through a faulty network, judged by the devices' own logs and by the wire.
+
+    python tests/faults/write_campaign.py --trials 500 --json
+
+Per fault: so many IPMI power commands to ipmi_sim and so many outlet SETs (v2c and v3 in turn) to snmpd, each through a
+proxy that applies the fault from the first packet of the login on. Counted per order: state-changing datagrams that the
+client sent (opened by the proxy with the password), executions in the device's log, executions after the fence, and
+orders that claim an effect which the device did not have.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from proxy import Fault, Plan, UdpProxy
+from write_peers import AUTH_KEY, COMMUNITY, PASSWORD, PRIV_KEY, USER, V3_USER, IpmiSim, Snmpd
+from write_sniff import IpmiSniffer, SnmpSniffer
+
+from devices.orders import Order, State, Verdict
+from devices.wire import ipmi_writer, snmp_set
+from devices.wire.ipmi_writer import IpmiWriter
+from devices.wire.rmcp import Patience
+from devices.wire.snmp_set import SnmpSetWriter
+from fleet.clock import SystemClock
+from fleet.model import AssetId, Endpoint, Wire
+
+LONGEST_SECONDS = 0.6
+"""How late a delayed packet or a copy comes: beyond the time after which the client gives up waiting."""
+ANSWER_SECONDS = 0.25
+EFFECT_SECONDS = 0.3
+PATIENCE = Patience(timeout_seconds=0.1, tries=6, logins=8)
+FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
+RATES = {Fault.DROP_REPLIES: 0.5, Fault.DROP_REQUESTS: 0.5, Fault.DUPLICATE: 0.7, Fault.DELAY: 0.5, Fault.REORDER: 0.4}
+V2C = {"version": "2c", "community": COMMUNITY}
+V3 = {"version": "3", "user": V3_USER, "auth": "sha256", "auth_key": AUTH_KEY, "priv": "aes128", "priv_key": PRIV_KEY}
+
+
+@dataclass
+class Tally:
+    """What one fault did to one kind of command."""
+
+    kind: str
+    fault: str
+    orders: int = 0
+    """Orders given until enough of them had been sent."""
+    sent: int = 0
+    """Orders whose command left."""
+    most_sends: int = 0
+    """Most command datagrams that the client sent for one order; 1 is right."""
+    sends_of_unsent: int = 0
+    """Command datagrams of orders that say that nothing was sent; 0 is right."""
+    executed: int = 0
+    """Sent orders that the device executed at least once."""
+    executions: int = 0
+    """Executions in all: the network's copies included."""
+    after_fence: int = 0
+    """Executions after the fence was reported; 0 is right (SNMP has no fence)."""
+    late: int = 0
+    """Executions after the verdict; without a fence they can happen."""
+    false_done: int = 0
+    """Orders that claim an effect which the device's log does not show; 0 is right."""
+    false_undone: int = 0
+    """Fenced orders read back as not done that the device executed after all; 0 is right."""
+    states: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, other: "Tally") -> None:
+        for name in (
+            "orders",
+            "sent",
+            "sends_of_unsent",
+            "executed",
+            "executions",
+            "after_fence",
+            "late",
+            "false_done",
+            "false_undone",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.most_sends = max(self.most_sends, other.most_sends)
+        self.states = dict(Counter(self.states) + Counter(other.states))
+
+    @property
+    def right(self) -> bool:
+        wrong = self.sends_of_unsent or self.after_fence or self.false_done or self.false_undone
+        return self.most_sends == 1 and not wrong
+
+
+@dataclass
+class Trial:
+    """One order and what was seen of it from outside."""
+
+    verdict: Verdict
+    sends: int
+    started: float
+    fenced: float | None
+    ended: float
+
+
+class IpmiBench:
+    """One BMC, its proxy and a writer."""
+
+    kind = "ipmi"
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.device = IpmiSim(folder)
+        self.sniffer = IpmiSniffer(USER, PASSWORD)
+        self.plan = plan
+        clock = SystemClock()
+        timing = ipmi_writer.Timing(patience=PATIENCE, answer_seconds=ANSWER_SECONDS)
+        self.writer = IpmiWriter(clock, timing=timing)
+
+    def proxy(self) -> UdpProxy:
+        return UdpProxy(
+            ("127.0.0.1", self.device.port), self.plan, on_request=self.sniffer.request, on_reply=self.sniffer.reply
+        )
+
+    def sends(self) -> int:
+        return self.sniffer.commands
+
+    def prepare(self, number: int) -> tuple[str, dict[str, object], dict[str, object], str]:
+        goal = ("off", "on")[number % 2]
+        self.device.set_power("on" if goal == "off" else "off")
+        return f"power_{goal}", {}, {"user": USER, "password": PASSWORD, "suite": 3}, goal
+
+    def endpoint(self, address: str) -> Endpoint:
+        return Endpoint(
+            asset=AssetId("node"),
+            name="bmc",
+            wire=Wire.IPMI,
+            address=address,
+            profile="any",
+            credentials="c",
+            job="ipmi",
+        )
+
+
+class SnmpBench:
+    """One PDU, its proxy and a writer."""
+
+    kind = "snmp"
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.device = Snmpd(folder)
+        self.sniffer = SnmpSniffer(PRIV_KEY)
+        self.plan = plan
+        timing = snmp_set.Timing(timeout_seconds=0.2, retries=10)
+        self.writer = SnmpSetWriter(SystemClock(), timing=timing)
+
+    def proxy(self) -> UdpProxy:
+        return UdpProxy(("127.0.0.1", self.device.port), self.plan, on_request=self.sniffer.request)
+
+    def sends(self) -> int:
+        return self.sniffer.sets
+
+    def prepare(self, number: int) -> tuple[str, dict[str, object], dict[str, object], str]:
+        goal = ("off", "on")[number % 2]
+        self.device.set_state("2", "on" if goal == "off" else "off")
+        return f"outlet_{goal}", {"outlet": "2"}, V3 if number // 2 % 2 else V2C, goal
+
+    def endpoint(self, address: str) -> Endpoint:
+        return Endpoint(
+            asset=AssetId("pdu"), name="snmp", wire=Wire.SNMP, address=address, profile="eaton-epdu-g3", credentials="c", job="snmp"
+        )  # fmt: skip
+
+
+Bench = IpmiBench | SnmpBench
+
+
+async def one(bench: Bench, proxy: UdpProxy, number: int, tally: Tally) -> None:
+    """One order through the faulty network; what was late is waited for before the next."""
+    verb, arguments, secret, goal = bench.prepare(number)
+    before, started = bench.sends(), time.time()
+    reported: dict[State, float] = {}
+    clock = SystemClock()
+    order = Order(
+        intent=f"{bench.kind}-{number}",
+        asset=AssetId("x"),
+        verb=verb,
+        arguments=arguments,
+        endpoint=bench.endpoint(proxy.address),
+        secret=secret,
+        not_after_boottime_ns=clock.boottime_ns() + 60 * 10**9,
+        effect_latency_seconds=EFFECT_SECONDS,
+    )
+    verdict = await bench.writer.act(order, lambda state: reported.setdefault(state, time.time()))
+    ended = time.time()
+    await proxy.quiet()
+    await asyncio.sleep(0.03)  # the device carries out what just arrived
+    proxy.forget_clients()
+    trial = Trial(verdict, bench.sends() - before, started, reported.get(State.FENCED), ended)
+    judge(bench, trial, goal, tally)
+
+
+def judge(bench: Bench, trial: Trial, goal: str, tally: Tally) -> None:
+    """Hold what the verdict says against the wire and the device's log."""
+    ran = [run.at for run in bench.device.executions() if run.at >= trial.started]
+    verdict = trial.verdict
+    tally.orders += 1
+    tally.states[verdict.state] = tally.states.get(verdict.state, 0) + 1
+    if verdict.state is State.NOT_SENT:
+        tally.sends_of_unsent += trial.sends
+        tally.false_done += verdict.after == goal
+        return
+    tally.sent += 1
+    tally.most_sends = max(tally.most_sends, trial.sends)
+    tally.executed += bool(ran)
+    tally.executions += len(ran)
+    tally.after_fence += sum(at > trial.fenced for at in ran) if trial.fenced else 0
+    tally.late += sum(at > trial.ended for at in ran)
+    claims = verdict.state is State.ACKNOWLEDGED or verdict.after == goal
+    tally.false_done += claims and not [at for at in ran if at <= trial.ended]
+    fenced_undone = trial.fenced is not None and verdict.after is not None and verdict.after != goal
+    tally.false_undone += bool(fenced_undone and ran)
+
+
+async def worker(bench: Bench, target: int, tally: Tally) -> None:
+    """Orders to one device until enough of them were sent."""
+    bench.device.start()
+    try:
+        async with bench.proxy() as proxy:
+            number = 0
+            while tally.sent < target and number < target * 3 + 10:
+                await one(bench, proxy, number, tally)
+                number += 1
+    finally:
+        bench.device.stop()
+
+
+async def measure(
+    kind: type[IpmiBench] | type[SnmpBench], fault: Fault, *, trials: int, seed: int, workers: int
+) -> Tally:
+    """One fault, several devices side by side."""
+    folder = Path(tempfile.mkdtemp(prefix="writes-"))
+    tallies = [Tally(kind.kind, fault) for _ in range(workers)]
+    started = time.monotonic()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for place, tally in enumerate(tallies):
+                plan = Plan(fault=fault, seed=seed * 1000 + place, rate=RATES[fault], longest_seconds=LONGEST_SECONDS)
+                share = trials // workers + (place < trials % workers)
+                group.create_task(worker(kind(folder / str(place), plan), share, tally))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    total = Tally(kind.kind, fault)
+    for tally in tallies:
+        total.add(tally)
+    total.seconds = round(time.monotonic() - started, 1)
+    return total
+
+
+async def campaign(*, trials: int, seed: int, workers: int, say: object = print) -> list[Tally]:
+    """Every fault, both kinds of command, one after the other."""
+    found = []
+    for kind in (IpmiBench, SnmpBench):
+        for fault in FAULTS:
+            found.append(await measure(kind, fault, trials=trials, seed=seed, workers=workers))
+            if callable(say):
+                say(row(found[-1]))
+    return found
+
+
+HEAD = f"{'':5} {'fault':14} {'orders':>6} {'sent':>5} {'sends/order':>11} {'executed':>8} {'executions':>10} {'after fence':>11} {'late':>5} {'false':>6} {'s':>6}  states"
+
+
+def row(tally: Tally) -> str:
+    """One line of the table."""
+    states = " ".join(f"{name}={count}" for name, count in sorted(tally.states.items()))
+    fence = str(tally.after_fence) if tally.kind == "ipmi" else "-"
+    return (
+        f"{tally.kind:5} {tally.fault:14} {tally.orders:6} {tally.sent:5} {tally.most_sends:11} {tally.executed:8} "
+        f"{tally.executions:10} {fence:>11} {tally.late:5} {tally.false_done + tally.false_undone:6} {tally.seconds:6}  {states}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=500, help="sent commands per fault and kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=8, help="devices side by side")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    arguments = parser.parse_args()
+    print(HEAD)
+    found = asyncio.run(campaign(trials=arguments.trials, seed=arguments.seed, workers=arguments.workers))
+    right = all(tally.right and tally.sent >= arguments.trials for tally in found)
+    if arguments.json:
+        print(json.dumps({"right": right, "faults": [asdict(tally) | {"right": tally.right} for tally in found]}))
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
