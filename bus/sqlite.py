@@ -97,6 +97,8 @@ def refusal(path: Path, error: Exception) -> BusError:
     """The `BusError` with the file's name, what is wrong with it and what to try."""
     name = getattr(error, "sqlite_errorname", "") or ""
     advice = next((text for known, text in _ADVICE.items() if name.startswith(known)), "")
+    if isinstance(error, OSError):
+        advice = "its folder cannot be used, try giving it to this user, or another data folder"
     return BusError(f"{path}: {advice or 'it cannot be used'} ({name or type(error).__name__}: {error})")
 
 
