@@ -103,14 +103,7 @@ class Acting:
         return Hears(intent, self._world)
 
     def _conclude(self, intent: Intent, item: str, attempted: Attempted) -> Outcome:
-        self._journal.conclude(
-            intent,
-            attempted.outcome,
-            attempted.finding,
-            item=item,
-            wire_state=attempted.wire_state.value,
-            **self._lessons(intent, attempted),
-        )
+        self._journal.conclude(intent, attempted, item=item, **self._lessons(intent, attempted))
         return attempted.outcome
 
     def _lessons(self, intent: Intent, attempted: Attempted) -> dict[str, Any]:

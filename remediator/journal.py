@@ -6,11 +6,10 @@ import msgspec
 
 from bus.events import GateResult, encode_event
 from bus.topics import REMEDIATIONS
+from remediator.attempt import Attempted
 from remediator.facts import Budget, Refusal
 from remediator.gates import Judgement
 from remediator.ledger import Outgoing
-from remediator.outcomes import Outcome
-from remediator.proof import Finding
 from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move, Phase
 from remediator.world import World
@@ -78,6 +77,7 @@ class Journal:
             class_=f"A{intent.class_}",
             arguments=intent.arguments,
             intent_id=intent.intent_id,
+            intents=(*self.state.intents, intent),
             outcome=None,
             reason_code="",
             reason_text="",
@@ -86,16 +86,23 @@ class Journal:
             proof=(),
             epoch=intent.epoch,
         )
-        refusal = self._world.ledger.admit(state, intent, budgets, _event(state))
+        refusal = self._world.ledger.admit(state, intent, budgets, outgoing(state))
         if refusal is None:
             self.state = state
             self._world.told(state, "")
         return refusal
 
-    def conclude(
-        self, intent: Intent, outcome: Outcome, finding: Finding, *, item: str, wire_state: str, **memory: Any
-    ) -> None:
+    def conclude(self, intent: Intent, attempted: Attempted, *, item: str, **memory: Any) -> None:
         """The intent's outcome and the state after it, in one transaction."""
+        outcome = attempted.outcome
+        closed = msgspec.structs.replace(
+            intent,
+            sent_at_ms=attempted.sent_at_ms,
+            wire_state=attempted.wire_state.value,
+            outcome=outcome.name,
+            text=outcome.text,
+            closed_at_ms=self._now(),
+        )
         while self.state.phase in _ON_THE_WAY:
             self.state = self.state.moved(_ON_THE_WAY[self.state.phase], self._now())
         done = StepDone(
@@ -114,16 +121,17 @@ class Journal:
             outcome=outcome.name,
             reason_code="" if succeeded else outcome.name,
             reason_text=outcome.text,
-            proof=finding.lines,
+            proof=attempted.finding.lines,
             done=(*self.state.done, done),
+            intents=tuple(closed if known.intent_id == closed.intent_id else known for known in self.state.intents),
             memory={**self.state.memory, **memory},
         )
-        self._world.ledger.conclude(state, intent.intent_id, outcome, self._now(), wire_state, _event(state))
+        self._world.ledger.conclude(state, closed, outgoing(state))
         self.state = state
         self._world.told(state, "")
 
     def _keep(self, state: Remediation, gate: str = "") -> None:
-        self._world.ledger.record(state, _event(state))
+        self._world.ledger.record(state, outgoing(state))
         self.state = state
         self._world.told(state, gate)
 
@@ -140,6 +148,7 @@ def _results(judgement: Judgement) -> tuple[GateResult, ...]:
     return tuple(GateResult(gate=line.gate, passed=line.passed, text=line.text) for line in judgement.lines)
 
 
-def _event(state: Remediation) -> Outgoing:
+def outgoing(state: Remediation) -> Outgoing:
+    """The event of a state, on its way to the bus."""
     event = state.event()
     return Outgoing(0, REMEDIATIONS, event.key(), encode_event(event))

@@ -18,7 +18,6 @@ from fleet.errors import HallkeeperError
 from fleet.model import AssetId
 from remediator.facts import Budget, Refusal
 from remediator.ledger_schema import SCHEMA, VERSION
-from remediator.outcomes import Outcome
 from remediator.records import Intent, Remediation
 from remediator.transitions import TERMINAL
 
@@ -123,11 +122,7 @@ class Ledger:
                         " ON CONFLICT(domain, remediation) DO NOTHING",
                         (str(budget.domain), state.remediation_id, budget.allowed),
                     )
-                db.execute(
-                    "INSERT INTO intents(id, remediation, step, verb, device, target, lock, class, epoch, created_at_ms,"
-                    " effect_until_ms, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-                    (*_columns(intent), msgspec.json.encode(intent)),
-                )
+                db.execute(_INSERT_INTENT, (*_columns(intent), msgspec.json.encode(intent)))
                 _put(db, state)
                 _emit(db, events)
         except sqlite3.IntegrityError as error:
@@ -142,14 +137,20 @@ class Ledger:
                 (sent_at_ms, wire_state, intent_id),
             )
 
-    def conclude(
-        self, state: Remediation, intent_id: str, outcome: Outcome, now_ms: int, wire_state: str, *events: Outgoing
-    ) -> None:
+    def conclude(self, state: Remediation, intent: Intent, *events: Outgoing) -> None:
         """The intent's outcome, once and never again another, with the state after it."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=? WHERE id=? AND outcome IS NULL",
-                (outcome.name, outcome.text, now_ms, wire_state, intent_id),
+                "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms)"
+                " WHERE id=? AND outcome IS NULL",
+                (
+                    intent.outcome,
+                    intent.text,
+                    intent.closed_at_ms,
+                    intent.wire_state,
+                    intent.sent_at_ms,
+                    intent.intent_id,
+                ),
             )
             _put(db, state)
             _emit(db, events)
@@ -167,21 +168,34 @@ class Ledger:
         with self._transaction() as db:
             db.execute("DELETE FROM memory WHERE name=?", (name,))
 
-    def emit(self, *events: Outgoing) -> None:
-        """Events that belong to no remediation (an incident's), durable before they travel."""
+    def emit(self, *events: Outgoing, name: str = "", value: Any = None) -> None:
+        """Events that belong to no remediation (an incident's), durable with the fact that they tell."""
         with self._transaction() as db:
             _emit(db, events)
+            if name:
+                db.execute(
+                    "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+                    (name, msgspec.json.encode(value)),
+                )
 
     def published(self, sequence: int) -> None:
         """The bus accepted everything up to here."""
         with self._transaction() as db:
             db.execute("DELETE FROM outbox WHERE sequence<=?", (sequence,))
 
-    def adopt(self, states: Sequence[Remediation]) -> None:
-        """States that another worker published: the newer of two wins."""
+    def adopt(self, state: Remediation, domains: Sequence[str]) -> None:
+        """A state that another worker published, with its intents and what it holds; an older one changes nothing."""
+        known = self.remediation(state.remediation_id)
+        if known is not None and known.sequence >= state.sequence:
+            return
         with self._transaction() as db:
-            for state in states:
-                _put(db, state, only_newer=True)
+            _put(db, state)
+            for intent in state.intents:
+                _adopt_intent(db, intent)
+            db.execute("DELETE FROM leases WHERE remediation=?", (state.remediation_id,))
+            db.execute("DELETE FROM reservations WHERE remediation=?", (state.remediation_id,))
+            if state.acted and not state.ended:
+                _hold(db, state, domains)
 
     def prune(self, now_ms: int) -> None:
         """Drop what ended longer ago than the topic keeps it."""
@@ -247,12 +261,11 @@ class Ledger:
 _TERMINAL_SQL = "(" + ",".join(f"'{phase}'" for phase in sorted(TERMINAL)) + ")"
 
 
-def _put(db: sqlite3.Connection, state: Remediation, *, only_newer: bool = False) -> None:
-    newer = " WHERE excluded.sequence>remediations.sequence" if only_newer else ""
+def _put(db: sqlite3.Connection, state: Remediation) -> None:
     db.execute(
         "INSERT INTO remediations(id, incident, target, phase, sequence, created_at_ms, updated_at_ms, state)"
         " VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET phase=excluded.phase, sequence=excluded.sequence,"
-        " updated_at_ms=excluded.updated_at_ms, state=excluded.state" + newer,
+        " updated_at_ms=excluded.updated_at_ms, state=excluded.state",
         (
             state.remediation_id,
             state.incident_id,
@@ -281,6 +294,33 @@ def _lease(db: sqlite3.Connection, state: Remediation, intent: Intent) -> None:
     holder = db.execute("SELECT remediation FROM leases WHERE target=?", (state.target,)).fetchone()[0]
     if holder != state.remediation_id:
         raise sqlite3.IntegrityError(f"lease held by {holder}")
+
+
+_INSERT_INTENT = (
+    "INSERT INTO intents(id, remediation, step, verb, device, target, lock, class, epoch, created_at_ms,"
+    " effect_until_ms, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+
+
+def _adopt_intent(db: sqlite3.Connection, intent: Intent) -> None:
+    db.execute(f"{_INSERT_INTENT} ON CONFLICT(id) DO NOTHING", (*_columns(intent), msgspec.json.encode(intent)))
+    db.execute(
+        "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms) WHERE id=?",
+        (intent.outcome, intent.text, intent.closed_at_ms, intent.wire_state, intent.sent_at_ms, intent.intent_id),
+    )
+
+
+def _hold(db: sqlite3.Connection, state: Remediation, domains: Sequence[str]) -> None:
+    """What it held on the other worker it holds here, whatever the budgets say now."""
+    db.execute(
+        "INSERT OR REPLACE INTO leases(target, remediation, epoch, since_ms) VALUES(?,?,?,?)",
+        (state.target, state.remediation_id, state.epoch, state.updated_at_ms),
+    )
+    for domain in domains:
+        db.execute(
+            "INSERT INTO reservations(domain, remediation, allowed) VALUES(?,?,?)",
+            (domain, state.remediation_id, 1 << 30),
+        )
 
 
 def _columns(intent: Intent) -> tuple[object, ...]:

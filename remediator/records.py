@@ -35,6 +35,32 @@ class StepDone(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, final=True)
 
 
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """One absolute verb on one device or object, written down before it is sent."""
+
+    intent_id: str
+    remediation_id: str
+    step: str
+    verb: Verb
+    device: AssetId
+    target: AssetId
+    lock: str
+    """The object: two intents on one object are never open together."""
+    arguments: dict[str, Any]
+    class_: int
+    lane: Lane
+    epoch: int
+    created_at_ms: int
+    not_after_boottime_ns: int
+    effect_until_ms: int
+    """No effect shows later than this (the asset's effect latency, counted from the last moment it may be sent)."""
+    sent_at_ms: int | None = None
+    wire_state: str | None = None
+    outcome: str | None = None
+    text: str = ""
+    closed_at_ms: int | None = None
+
+
 class Remediation(msgspec.Struct, frozen=True, kw_only=True):
     """One remediation with all that is needed to go on with it after a crash."""
 
@@ -60,6 +86,8 @@ class Remediation(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateResult, ...] = ()
     proof: tuple[Proof, ...] = ()
     done: tuple[StepDone, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    """Every intent of it, with how it ended: from these a standby rebuilds budgets and what is in doubt."""
     approvals: tuple[Approval, ...] = ()
     asked_at_ms: int | None = None
     plan: str = ""
@@ -79,7 +107,7 @@ class Remediation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def acted(self) -> bool:
         """Something was sent, or may have been."""
-        return self.intent_id is not None or any(step.intent_id for step in self.done)
+        return bool(self.intents)
 
     def moved(self, move: Move, now_ms: int, **changes: Any) -> "Remediation":
         """The next state. Raises `IllegalMoveError` where the table has no such move."""
@@ -127,32 +155,6 @@ def remediation_of(event: RemediationEvent) -> Remediation | None:
 def remediation_id_of(incident_id: str, playbook: str, target: str, ordinal: int) -> str:
     """Derived: two workers that see the same incident open the same remediation."""
     return derived_id("remediation", incident_id, playbook, target, ordinal)
-
-
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """One absolute verb on one device or object, written down before it is sent."""
-
-    intent_id: str
-    remediation_id: str
-    step: str
-    verb: Verb
-    device: AssetId
-    target: AssetId
-    lock: str
-    """The object: two intents on one object are never open together."""
-    arguments: dict[str, Any]
-    class_: int
-    lane: Lane
-    epoch: int
-    created_at_ms: int
-    not_after_boottime_ns: int
-    effect_until_ms: int
-    """No effect shows later than this (the asset's effect latency, counted from the last moment it may be sent)."""
-    sent_at_ms: int | None = None
-    wire_state: str | None = None
-    outcome: str | None = None
-    text: str = ""
-    closed_at_ms: int | None = None
 
 
 def intent_id_of(remediation_id: str, rung: int, step: str, item: str, attempt: int) -> str:

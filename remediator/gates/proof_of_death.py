@@ -23,6 +23,8 @@ def is_dead_or_drained(proposal: Proposal, facts: Facts) -> Refusal | None:
         return Refusal(
             "not_off", f"{proposal.target} is not proven off: its outlets still carry power or are not measured"
         )
+    if proposal.verb is Verb.CORDON and proposal.cause is Cause.SILENCE:
+        return lives(proposal, facts.vitals)
     if proposal.verb in CUTS:
         return proven_dead(proposal, facts.vitals) if proposal.cause is Cause.SILENCE else _drained(proposal, facts)
     return None
@@ -31,17 +33,26 @@ def is_dead_or_drained(proposal: Proposal, facts: Facts) -> Refusal | None:
 def proven_dead(proposal: Proposal, vitals: Vitals) -> Refusal | None:
     """In-band silent, one independent plane agrees, and no plane shows life."""
     node = proposal.target
-    if vitals.alive_in_band:
-        return Refusal("alive_in_band", f"{node} lives: {', '.join(vitals.alive_in_band)}")
+    alive = lives(proposal, vitals)
+    if alive is not None:
+        return alive
     if vitals.silent_seconds is None:
         return Refusal("never_seen", f"{node} was never seen alive: its silence says nothing")
+    if not agreeing(vitals):
+        return Refusal("no_plane_agrees", f"no independent plane confirms that {node} is dead")
+    return None
+
+
+def lives(proposal: Proposal, vitals: Vitals) -> Refusal | None:
+    """Whether a plane shows life: enough to leave the node alone altogether."""
+    node = proposal.target
+    if vitals.alive_in_band:
+        return Refusal("alive_in_band", f"{node} lives: {', '.join(vitals.alive_in_band)}")
     if drawing(vitals) and vitals.fabric in {"active", "counting"}:
         return Refusal(
             "alive_behind_partition",
             f"{node} draws its usual power and its fabric port is {vitals.fabric}: cut off from us, not dead",
         )
-    if not agreeing(vitals):
-        return Refusal("no_plane_agrees", f"no independent plane confirms that {node} is dead")
     return None
 
 

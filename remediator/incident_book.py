@@ -1,0 +1,245 @@
+"""The book of incidents: alerts that share a cause are one, whoever is noticed first.
+
+Pure: alerts, remediations and times in, changes out. A cause that is found late takes in the incidents that it explains.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from bus.events import AlertEvent, AlertState, IncidentState, Moment
+from bus.identity import derived_id
+from fleet.model import AssetId, Site
+from remediator.causes import Symptom, explains, is_cause, same_cause, symptom_of
+from remediator.incidents import SUPERSEDED, Incident, standing_of, state_of
+from remediator.records import Remediation
+from remediator.transitions import Phase
+
+TIMELINE_LINES = 200
+RELEASE_MS = 120_000
+"""A cause must be gone this long before its symptoms are treated by themselves."""
+
+
+class IncidentBook:
+    """All incidents that have not ended, and which of them lie within another."""
+
+    def __init__(self, site: Site, incidents: Iterable[Incident] = ()) -> None:
+        self._site = site
+        self._open: dict[str, Incident] = {
+            incident.incident_id: incident for incident in incidents if not incident.ended
+        }
+        self._parents: dict[str, str] = {
+            incident.incident_id: incident.superseded_by for incident in incidents if incident.superseded_by
+        }
+        self._changed: dict[str, Incident] = {}
+
+    @property
+    def open(self) -> tuple[Incident, ...]:
+        """Incidents that go on, oldest first."""
+        return tuple(self._open.values())
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """The open incident of that id, or the one that took it in."""
+        while incident_id in self._parents:
+            incident_id = self._parents[incident_id]
+        return self._open.get(incident_id)
+
+    def taken_in(self, incident_id: str) -> bool:
+        """Whether another incident took it in."""
+        return incident_id in self._parents
+
+    def changes(self) -> tuple[Incident, ...]:
+        """What changed since the last call: each to be told once."""
+        changed, self._changed = tuple(self._changed.values()), {}
+        return changed
+
+    # alerts
+
+    def hear(self, alert: AlertEvent, now_ms: int) -> None:
+        """Take one transition of an alert; pending ones are nobody's incident yet."""
+        if alert.state is not AlertState.PENDING:
+            self.take(symptom_of(alert, self._site), now_ms)
+
+    def take(self, alert: Symptom, now_ms: int) -> None:
+        """Fold an alert into the incident that has or explains it, or open one; a cause takes in what it explains."""
+        home = next((incident for incident in self._open.values() if alert.alert_id in incident.alerts), None)
+        if home is not None:
+            self._update(home, alert, now_ms)
+            return
+        if not alert.active:
+            return
+        home = next((incident for incident in self._open.values() if self._belongs(alert, incident)), None)
+        if home is None:
+            home = self._opened(alert, now_ms)
+        else:
+            home = self._joined(home, alert, now_ms)
+        if is_cause(alert, self._site):
+            self._adopt(home, now_ms)
+
+    def _belongs(self, alert: Symptom, incident: Incident) -> bool:
+        root = incident.cause
+        if not root.active and not any(a.asset == alert.asset and a.named for a in incident.active):
+            return False
+        if alert.named and any(other.asset == alert.asset and other.named for other in incident.active):
+            return True
+        return same_cause(root, alert, self._site) or any(
+            explains(cause, alert, self._site) for cause in incident.active if is_cause(cause, self._site)
+        )
+
+    def _opened(self, alert: Symptom, now_ms: int) -> Incident:
+        incident_id = derived_id("incident", alert.alert_id, alert.since_ms)
+        incident = Incident(
+            incident_id=incident_id,
+            root=alert.asset,
+            root_alert=alert.alert_id,
+            alerts={alert.alert_id: alert},
+            opened_at_ms=now_ms,
+            updated_at_ms=now_ms,
+            trace=alert.trace or derived_id("trace", incident_id),
+            timeline=(Moment(at_ms=now_ms, kind="alert", text=f"{alert.alertname} on {alert.asset} fires"),),
+        )
+        self._keep(incident)
+        return incident
+
+    def _joined(self, home: Incident, alert: Symptom, now_ms: int) -> Incident:
+        """The alert is one more of the incident; a cause of those that it has becomes its root."""
+        alerts = {**home.alerts, alert.alert_id: alert}
+        root, root_alert = home.root, home.root_alert
+        if same_cause(home.cause, alert, self._site):
+            root = self._common_root([a.asset for a in alerts.values() if a.alertname == alert.alertname], root)
+        elif is_cause(alert, self._site) and not is_cause(home.cause, self._site):
+            root, root_alert = alert.asset, alert.alert_id
+        text = f"{alert.alertname} on {alert.asset} fires"
+        return self._changed_to(home, now_ms, "alert", text, alerts=alerts, root=root, root_alert=root_alert)
+
+    def _common_root(self, assets: Sequence[AssetId], otherwise: AssetId) -> AssetId:
+        found = self._site.graph.common_causes(assets)
+        return found[0] if found else otherwise
+
+    def _adopt(self, home: Incident, now_ms: int) -> None:
+        """Incidents that the new cause explains are taken in; their remedies are inhibited from here on."""
+        for other in tuple(self._open.values()):
+            home = self._open[home.incident_id]
+            causes = [alert for alert in home.active if is_cause(alert, self._site)]
+            explained = any(explains(cause, other.cause, self._site) for cause in causes)
+            if other.incident_id == home.incident_id or not explained:
+                continue
+            self._parents[other.incident_id] = home.incident_id
+            self._changed_to(
+                other,
+                now_ms,
+                "cause",
+                f"taken in by the incident of {home.cause.alertname} on {home.root}",
+                superseded_by=home.incident_id,
+                state=IncidentState.RESOLVED,
+                outcome=f"{SUPERSEDED}{home.incident_id}",
+                ended_at_ms=now_ms,
+                pages=False,
+            )
+            self._changed_to(
+                home,
+                now_ms,
+                "cause",
+                f"explains {other.cause.alertname} on {other.root}",
+                alerts={**other.alerts, **home.alerts},
+                remediations={**other.remediations, **home.remediations},
+                pages=home.pages or other.pages,
+            )
+
+    def _update(self, home: Incident, alert: Symptom, now_ms: int) -> None:
+        before = home.alerts[alert.alert_id]
+        alerts = {**home.alerts, alert.alert_id: alert}
+        if before.state is alert.state and before.since_ms == alert.since_ms:
+            return
+        text = f"{alert.alertname} on {alert.asset}: {alert.state.value}"
+        self._changed_to(home, now_ms, "alert", text, alerts=alerts)
+
+    # remediations
+
+    def heed(self, state: Remediation, now_ms: int) -> None:
+        """A remediation of one of the incidents moved."""
+        incident = self.incident(state.incident_id) or self._about(state)
+        if incident is None:
+            return
+        standing = standing_of(state)
+        if incident.remediations.get(state.remediation_id) == standing:
+            return
+        text = f"{state.playbook} on {state.target}: {state.phase.value} {state.step_name} {state.reason_text}".rstrip()
+        remediations = {**incident.remediations, state.remediation_id: standing}
+        self._changed_to(incident, now_ms, "remediation", text, remediations=remediations)
+
+    def _about(self, state: Remediation) -> Incident | None:
+        """The protective lane knows no incidents: its acts belong to that of the asset."""
+        return next(
+            (i for i in self._open.values() if any(a.asset == state.target and a.active for a in i.alerts.values())),
+            None,
+        )
+
+    # time
+
+    def tick(self, now_ms: int, page: Callable[[Incident, int], str | None]) -> None:
+        """What time does: states, ends, symptoms let go by a cause that is gone, and pages."""
+        for incident in tuple(self._open.values()):
+            self._release(incident, now_ms)
+        for incident in tuple(self._open.values()):
+            self._settle(incident, now_ms)
+        for incident in tuple(self._open.values()):
+            why = None if incident.pages else page(incident, now_ms)
+            if why is not None:
+                self._changed_to(incident, now_ms, "page", why, pages=True)
+
+    def _settle(self, incident: Incident, now_ms: int) -> None:
+        if not incident.active and not any(standing.live for standing in incident.remediations.values()):
+            outcome = "healed" if any(s.phase is Phase.SUCCEEDED for s in incident.remediations.values()) else "cleared"
+            self._changed_to(
+                incident,
+                now_ms,
+                "end",
+                f"all alerts resolved: {outcome}",
+                state=IncidentState.RESOLVED,
+                outcome=outcome,
+                ended_at_ms=now_ms,
+            )
+            return
+        state = state_of(incident)
+        if state is not incident.state:
+            self._changed_to(incident, now_ms, "state", state.value, state=state)
+
+    def _release(self, incident: Incident, now_ms: int) -> None:
+        """The cause is gone for two minutes and symptoms still fire: they are incidents of their own."""
+        root = incident.cause
+        orphans = [alert for alert in incident.active if not _own(alert, incident)]
+        since = max((m.at_ms for m in incident.timeline if m.kind == "alert"), default=incident.opened_at_ms)
+        gone = not root.active and is_cause(root, self._site) and now_ms - since >= RELEASE_MS
+        if not gone or not orphans or any(is_cause(alert, self._site) for alert in incident.active):
+            return
+        kept = {alert_id: alert for alert_id, alert in incident.alerts.items() if alert not in orphans}
+        self._changed_to(incident, now_ms, "cause", f"{len(orphans)} alerts go on without it", alerts=kept)
+        for orphan in orphans:
+            self.take(orphan, now_ms)
+
+    # keeping
+
+    def _changed_to(self, incident: Incident, now_ms: int, kind: str, text: str, **changes: Any) -> Incident:
+        line = Moment(at_ms=now_ms, kind=kind, text=text)
+        changed = msgspec.structs.replace(
+            incident,
+            updated_at_ms=now_ms,
+            sequence=incident.sequence + 1,
+            timeline=(*incident.timeline[-TIMELINE_LINES + 1 :], line),
+            **changes,
+        )
+        self._keep(changed)
+        return changed
+
+    def _keep(self, incident: Incident) -> None:
+        self._changed[incident.incident_id] = incident
+        if incident.ended:
+            self._open.pop(incident.incident_id, None)
+        else:
+            self._open[incident.incident_id] = incident
+
+
+def _own(alert: Symptom, incident: Incident) -> bool:
+    return alert.alert_id == incident.root_alert or alert.asset == incident.root
