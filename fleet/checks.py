@@ -1,12 +1,12 @@
 """What a site file must hold to be loaded beyond the shape of its entries: references, zones, outlets, the power tree."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 
 from fleet.assets import Kind
 from fleet.document import Document, Loc
 from fleet.errors import Problem
 from fleet.names import NODES, Names
+from fleet.nearest import nearest
 from fleet.ranges import BadRange, expand
 from fleet.walk import Item, root_of
 
@@ -142,8 +142,8 @@ def _reference(document: Document, names: Names, loc: Loc, name: str, kinds: fro
     )
     what = f"{name!r} does not exist" if kind is None else f"{name!r} is a {kind}"
     candidates = names.of_kinds(kinds)
-    near = get_close_matches(name, candidates, n=1) or (candidates[:1] if kind is not None else [])
-    yield document.problem(loc, f"{what}, must name {wanted}", f"{near[0]!r}" if near else "adding it to this file")
+    near = nearest(name, candidates) or (candidates[0] if candidates and kind is not None else None)
+    yield document.problem(loc, f"{what}, must name {wanted}", f"{near!r}" if near else "adding it to this file")
 
 
 def _check_groups(document: Document, root: Item) -> Iterator[Problem]:
@@ -155,8 +155,8 @@ def _check_groups(document: Document, root: Item) -> Iterator[Problem]:
         if group is None or group in known:
             continue
         loc = item.at("credentials") if "credentials" in item.data else item.loc
-        near = get_close_matches(group, known, n=1)
-        suggestion = f"{near[0]!r}" if near else f"credentials: {{{group}: {{read: file:…, write: file:…}}}} at the top"
+        near = nearest(group, sorted(known))
+        suggestion = f"{near!r}" if near else f"credentials: {{{group}: {{read: file:…, write: file:…}}}} at the top"
         yield document.problem(loc, f"no credentials group {group!r}", suggestion)
 
 

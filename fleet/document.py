@@ -6,6 +6,7 @@ they look like. Aliases and merge keys work; expansion, depth and size are bound
 """
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ def parse_document(text: str, file: str, error: type[ConfigurationError]) -> Doc
     except Unreadable as fault:
         raise error([_at(file, fault.mark, fault.message, fault.suggestion)]) from None
     if root is None:
-        raise error([_whole(file, "is empty", "starting from the example in docs/")])
+        raise error([_whole(file, "is empty", "a first line such as `site: …`")])
     reading = _Reading(file=file)
     data = reading.value(root, ())
     return Document(file=file, data=data, root=root, problems=tuple(reading.problems))
@@ -85,6 +86,8 @@ def _read_text(path: Path, error: type[ConfigurationError]) -> str:
     """The text of a file, or its one problem."""
     file = str(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a pipe would be waited for without end
+            raise error([_whole(file, "is not a file", "naming a file")])
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:

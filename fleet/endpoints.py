@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from fleet.addresses import DEFAULT_PORTS, BadAddress, host_port, http_url
 from fleet.assets import Wire
 from fleet.document import Document, Loc
 from fleet.errors import Problem
 from fleet.names import NODES, Names
+from fleet.nearest import nearest
 from fleet.ranges import BadRange, fill, has_places
 from fleet.walk import Item, root_of
 
@@ -119,6 +119,6 @@ def _check_address(document: Document, address: _Address, taken: dict[tuple[str,
 def _check_profile(document: Document, item: Item, profiles: Collection[str]) -> Iterator[Problem]:
     profile = item.text("profile")
     if profile is not None and profile not in profiles:
-        near = get_close_matches(profile, list(profiles), n=1)
-        suggestion = f"{near[0]!r}" if near else f"one of {', '.join(sorted(profiles))}"
+        near = nearest(profile, sorted(profiles))
+        suggestion = f"{near!r}" if near else f"one of {', '.join(sorted(profiles))}"
         yield document.problem(item.at("profile"), f"unknown device family {profile!r}", suggestion)

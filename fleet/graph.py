@@ -13,10 +13,10 @@ Below a place lies what stands in it and no more: a rack does not "feed" the nod
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 
 from fleet.assets import Asset, AssetId, Domain, Kind, Limit
 from fleet.errors import UnknownAsset
+from fleet.nearest import nearest
 
 PLACES = frozenset({Kind.SITE, Kind.HALL, Kind.ROW, Kind.RACK})
 DOMAIN_KINDS = PLACES | {
@@ -202,8 +202,8 @@ class PlantGraph:
 
 def unknown_asset(asset: str, assets: Iterable[str]) -> UnknownAsset:
     """The error for an id that the inventory does not hold, with the nearest one that it does."""
-    near = get_close_matches(asset, list(assets), n=1)
-    return UnknownAsset(f"no asset {asset!r} in the inventory" + (f", try {near[0]!r}" if near else ""))
+    near = nearest(asset, sorted(assets))
+    return UnknownAsset(f"no asset {asset!r} in the inventory" + (f", try {near!r}" if near else ""))
 
 
 def _contents(assets: Mapping[AssetId, Asset]) -> dict[AssetId, tuple[AssetId, ...]]:

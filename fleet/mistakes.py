@@ -1,6 +1,5 @@
 """Pydantic's errors as problems that an operator understands: where, what is wrong, what to try."""
 
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -9,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from fleet.document import Document, Loc
 from fleet.errors import Problem
+from fleet.nearest import nearest
 
 SECRET_WORDS = ("password", "passwd", "passphrase", "secret", "token", "community", "auth_key", "priv_key", "private")
 """A key with one of these in it holds what must not stand in a configuration file; its value is never repeated."""
@@ -23,6 +23,7 @@ _TYPES = {
     "tuple_type": ("must be a list", "`- ` before each item, or [a, b]"),
     "dict_type": ("must be a mapping", "`key: value` lines below it"),
     "model_type": ("must be a mapping", "`key: value` lines below it"),
+    "is_instance_of": ("must be a path", "text such as ./data"),
     "path_type": ("must be a path", "text such as ./data"),
 }
 _BOUNDS = {
@@ -72,17 +73,15 @@ def _plain(kind: str, details: ErrorDetails, context: dict[str, Any]) -> tuple[s
 
 def _unknown_key(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
     key = str(loc[-1])
-    if any(word in key.lower() for word in SECRET_WORDS) or get_close_matches(
-        key.lower(), SECRET_WORDS, n=1, cutoff=0.8
-    ):
+    if any(word in key.lower() for word in SECRET_WORDS) or nearest(key.lower(), SECRET_WORDS, cutoff=0.8):
         return (
             f"a literal credential, {key!r}, must not stand here",
             "a file of mode 0600, named by file:PATH under credentials",
         )
     known = sorted(_fields_at(model, loc[:-1]))
-    near = get_close_matches(key, known, n=1, cutoff=0.6)
+    near = nearest(key, known)
     if near:
-        return f"unknown key {key!r}", f"{near[0]!r}"
+        return f"unknown key {key!r}", f"{near!r}"
     return f"unknown key {key!r}", f"one of {', '.join(known)}" if known else "removing it"
 
 
@@ -90,9 +89,9 @@ def _choice(details: ErrorDetails, context: dict[str, Any]) -> tuple[str, str]:
     expected = str(context.get("expected", ""))
     given = details["input"]
     choices = [choice.strip("' ") for choice in expected.replace(" or ", ",").split(",")]
-    near = get_close_matches(str(given), choices, n=1)
+    near = nearest(str(given), choices)
     shown = repr(given) if isinstance(given, int | float | bool) or (isinstance(given, str) and len(given) < 40) else ""
-    return f"must be {expected}" + (f", is {shown}" if shown else ""), f"{near[0]!r}" if near else choices[0]
+    return f"must be {expected}" + (f", is {shown}" if shown else ""), f"{near!r}" if near else choices[0]
 
 
 def _kind_of(value: object) -> str:

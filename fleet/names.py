@@ -40,9 +40,13 @@ class Names:
     """False where a range could not be read: then a name that is missing proves nothing."""
     problems: list[Problem] = field(default_factory=list)
 
+    sorted_by_kinds: dict[frozenset[Kind], list[str]] = field(default_factory=dict)
+
     def of_kinds(self, kinds: frozenset[Kind]) -> list[str]:
-        """The names of some kinds."""
-        return [name for name, kind in self.kinds.items() if kind in kinds]
+        """The names of some kinds, sorted; made once when all names are known."""
+        if kinds not in self.sorted_by_kinds:
+            self.sorted_by_kinds[kinds] = sorted(name for name, kind in self.kinds.items() if kind in kinds)
+        return self.sorted_by_kinds[kinds]
 
 
 def collect_names(document: Document) -> Names:

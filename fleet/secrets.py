@@ -3,7 +3,8 @@
 A reference is `file:PATH` (relative to the folder of the file that holds the reference) or `credential:NAME` (a file in
 systemd's `$CREDENTIALS_DIRECTORY`). The file is a YAML mapping. Its values come wrapped: `repr`, `str` and `format` give
 `<secret>`, serialisers refuse them, and only `reveal(value)` or `Secrets.text(key)` says the value, at the one place
-that puts it on the wire. What is no secret (`PLAIN_KEYS`, numbers) stays plain.
+that puts it on the wire. What is no secret (`PLAIN_KEYS`) stays plain; `ca` becomes an absolute path, since it is
+written relative to the file that names it.
 """
 
 import os
@@ -11,14 +12,19 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from yaml import YAMLError
 
 from fleet.errors import SecretError
+from fleet.nodes import Mapping as MappingNode
+from fleet.nodes import Node, Scalar, Unreadable, compose
 
 SHOWN = "<secret>"
 PLAIN_KEYS = frozenset({"version", "auth", "priv", "suite", "ca"})
 """Keys whose values choose an algorithm or name a public file."""
+NUMBER_KEYS = frozenset({"suite"})
+"""Keys whose values are numbers; everything else is text, however it looks."""
+MAX_DEPTH = 4
+"""A secret is flat, or nearly so; aliases cannot make it grow."""
 OPEN_BITS = stat.S_IRWXG | stat.S_IRWXO | stat.S_IXUSR
 """Mode bits that a file of secrets must not have: 0600 is right, 0400 is stricter."""
 MAX_BYTES = 1 << 20
@@ -149,23 +155,37 @@ def _flat(secret: Mapping[str, object]) -> Iterator[object]:
 def _wrapped(key: str, value: object) -> object:
     if isinstance(value, Mapping):
         return Secrets({str(name): inner for name, inner in value.items()})
-    if isinstance(value, str) and key not in PLAIN_KEYS:
-        return SecretText(value)
-    return value
+    return SecretText(value) if isinstance(value, str) and key not in PLAIN_KEYS else value
 
 
 def _mapping_in(path: Path, ref: str) -> Mapping[str, object]:
     """The YAML mapping in a file; its errors never quote the text."""
     try:
-        content = path.read_bytes()[: MAX_BYTES + 1]
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise SecretError(f"{ref}: {path} cannot be read ({error.strerror}), try giving it to this user") from None
     if len(content) > MAX_BYTES:
         raise SecretError(f"{ref}: {path} is larger than {MAX_BYTES} bytes, try naming the right file")
     try:
-        data: object = YAML(typ="safe", pure=True).load(content)
-    except (YAMLError, UnicodeDecodeError, ValueError):
+        root = compose(content.decode("utf-8-sig"))
+        values = {} if root is None else _plain(root, "", depth=0)
+    except (YAMLError, UnicodeDecodeError):
         raise SecretError(f"{ref}: {path} is not valid YAML, try `key: value` lines") from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+    except Unreadable:
+        raise SecretError(f"{ref}: {path} holds more than texts under keys, try `key: value` lines") from None
+    if not isinstance(values, dict) or not values:
         raise SecretError(f"{ref}: {path} does not hold a mapping, try `key: value` lines")
-    return data
+    if "ca" in values:
+        values["ca"] = str(path.parent / str(values["ca"]))
+    return values
+
+
+def _plain(node: Node, key: str, *, depth: int) -> object:
+    """Mappings as they are, everything else as the text that it is written as: `0123` is a password, not a number."""
+    if isinstance(node, Scalar):
+        return int(node.text) if key in NUMBER_KEYS and node.text.isascii() and node.text.isdigit() else node.text
+    if isinstance(node, MappingNode) and depth < MAX_DEPTH:
+        named = ((name.text, inner) for name, inner in node.items if isinstance(name, Scalar))
+        return {name: _plain(inner, name, depth=depth + 1) for name, inner in named}
+    raise Unreadable(node.mark, "neither text nor a flat mapping", "`key: value` lines")

@@ -52,7 +52,7 @@ NODE = (
     *produced_by(
         "Hallkeeper's agent on the node",
         gauge("agent_up_seconds", "Time since the node started", 0),
-        gauge("agent_heartbeat_timestamp_seconds", "When the agent last answered, by its own clock (A43)", 0),
+        gauge("agent_heartbeat_timestamp_seconds", "When the agent last answered, by its own clock (A43, A44)", 0),
         gauge("agent_gpu_power_watts", "Power of a GPU", 0, 3_000, labels=GPU),
         gauge("agent_gpu_power_limit_watts", "Power limit in force", 0, 3_000, labels=GPU),
         gauge("agent_gpu_default_power_limit_watts", "Power limit that the GPU starts with", 0, 3_000, labels=GPU),

@@ -26,6 +26,8 @@ remediation: {modes: {power-cycle: {default: observe, domains: {row-01: enforce}
 keys: {sign: "file:keys/service.yaml", trusted: {k1: {public: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", role: admin}}}
 intervals: {outlet: 2}
 """
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+FAST_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -85,7 +87,7 @@ def scribbled(draw: st.DrawFn, text: str) -> str:
 @st.composite
 def rearranged(draw: st.DrawFn, text: str) -> str:
     """The document with some of its values replaced by anything at all."""
-    document = yaml.safe_load(text)
+    document = yaml.load(text, Loader=FAST_LOADER)  # noqa: S506 - the safe loader in C
     for _ in range(draw(st.integers(1, 3))):
         around = document
         while True:
@@ -98,7 +100,7 @@ def rearranged(draw: st.DrawFn, text: str) -> str:
                 continue
             around[key] = draw(ANYTHING)
             break
-    return yaml.safe_dump(document, allow_unicode=True)
+    return yaml.dump(document, Dumper=FAST_DUMPER, allow_unicode=True)
 
 
 @given(text=scribbled(MINI))

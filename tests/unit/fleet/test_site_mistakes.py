@@ -332,8 +332,8 @@ def test_phases_that_no_outlet_could_even_out_are_not_complained_about(load: Cal
 FILES = {
     "absent": (lambda path: None, "0:0: is absent, try another path, or creating it"),
     "directory": (lambda path: path.mkdir(), "0:0: is a directory, try naming the file in it"),
-    "empty": (lambda path: path.write_text(""), "0:0: is empty, try starting from the example in docs/"),
-    "comments alone": (lambda path: path.write_text("# nothing\n"), "0:0: is empty, try starting from the example in docs/"),
+    "empty": (lambda path: path.write_text(""), "0:0: is empty, try a first line such as `site: …`"),
+    "comments alone": (lambda path: path.write_text("# nothing\n"), "0:0: is empty, try a first line such as `site: …`"),
     "not UTF-8": (
         lambda path: path.write_bytes(b"site: mini\nhalls: \xff\n"),
         "2:8: byte 0xff is not UTF-8, try saving the file as UTF-8",
