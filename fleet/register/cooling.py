@@ -27,7 +27,7 @@ COOLING = (
         counter("cdu_makeup_total", "Times that coolant was filled up by itself (C08)"),
         state("cdu_leak_detected", "Whether a detector is wet (C06, C07)", NO_YES, labels=("detector",)),
         gauge("cdu_heat_removed_watts", "Heat that it takes away, as it says itself", -1e6, 1e8),
-        state("cdu_state", "State of the CDU (C05)", {0: "off", 1: "on", 2: "standby", 3: "warning", 4: "fault"}),
+        state("cdu_state", "State of the CDU (C05)", {0: "off", 1: "running", 2: "standby", 3: "degraded", 4: "fault"}),
         gauge("cdu_valve_position_ratio", "Where the primary valve stands (C20)", 0, 1),
         gauge("cdu_valve_command_ratio", "Where the primary valve shall stand (C20)", 0, 1),
         gauge("cdu_supply_set_point_celsius", "Supply temperature that it regulates to (C10)", 0, 80),

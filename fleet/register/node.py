@@ -120,6 +120,7 @@ NODE = (
         gauge("node_timex_offset_seconds", "Offset of the clock (A53)", -1e9, 1e9),
         state("node_timex_sync_status", "Whether the clock is synchronised (A53)", NO_YES),
         gauge("node_boot_time_seconds", "When the node started", 0, unit="seconds since 1970"),
+        gauge("node_time_seconds", "The node's clock (A53)", 0, unit="seconds since 1970"),
         gauge("node_load1", "Load over one minute", 0, 1e5),
         gauge("node_memory_MemAvailable_bytes", "Memory that can be had", 0, 1e15),
         gauge("node_hwmon_temp_celsius", "A temperature sensor of the board", -128, 255, labels=("chip", "sensor")),

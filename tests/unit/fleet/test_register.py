@@ -18,28 +18,71 @@ FOREIGN = {metric.name for metric in (*DCGM, *AMD)} | {
 """Names that exporters gave; they pass through as they are."""
 
 UNITLESS = re.compile(
-    r"(_(state|status|info|count|detected|failed|present|up|valid|score|level|position|gpus|feeds|cools|links|freeze"
+    r"(_(state|status|info|count|detected|failed|present|connected|enabled|up|valid|score|level|position|gpus|feeds|cools|links|freeze"
     r"|alarm|acidity|turbidity|check)|^up|^sample_quality|^ALERTS|^ALERTS_FOR_STATE)$"
 )
 """Native names that say no unit because they have none."""
 
-CONTRACT = """
-pdu_outlet_power_watts pdu_outlet_current_amperes pdu_outlet_voltage_volts pdu_outlet_energy_joules_total pdu_outlet_state
-pdu_phase_current_amperes pdu_phase_voltage_volts pdu_phase_power_watts pdu_input_power_watts pdu_input_energy_joules_total
-bmc_power_state bmc_power_watts bmc_inlet_temperature_celsius bmc_fan_speed_rpm
-DCGM_FI_DEV_POWER_USAGE DCGM_FI_DEV_GPU_TEMP DCGM_FI_DEV_XID_ERRORS
-agent_up_seconds agent_heartbeat_timestamp_seconds agent_gpu_power_watts agent_gpu_power_limit_watts
-agent_gpu_default_power_limit_watts agent_gpu_count agent_checkpoint_age_seconds
-bess_state_of_charge_ratio bess_state_of_health_ratio bess_power_watts bess_available_energy_joules bess_capacity_joules
-bess_state bess_cell_voltage_max_volts
-cdu_supply_temperature_celsius cdu_return_temperature_celsius cdu_flow_liters_per_minute cdu_pump_speed_rpm
-cdu_pressure_difference_pascals cdu_reservoir_level_ratio cdu_leak_detected
-fabric_port_state fabric_port_data_bytes_total
-kube_node_status_condition kube_node_spec_unschedulable kube_pod_status_phase fleet_job_info up
-fleet_node_info fleet_node_gpus fleet_node_idle_watts fleet_feeds fleet_pdu_phase_rated_amperes
-fleet_rack_power_limit_watts fleet_cools fleet_fabric_links
-device_events_total sample_quality ALERTS ALERTS_FOR_STATE breaker_time_to_trip_seconds
-""".split()
+CONTRACT = [
+    "pdu_outlet_power_watts",
+    "pdu_outlet_current_amperes",
+    "pdu_outlet_voltage_volts",
+    "pdu_outlet_energy_joules_total",
+    "pdu_outlet_state",
+    "pdu_phase_current_amperes",
+    "pdu_phase_voltage_volts",
+    "pdu_phase_power_watts",
+    "pdu_input_power_watts",
+    "pdu_input_energy_joules_total",
+    "bmc_power_state",
+    "bmc_power_watts",
+    "bmc_inlet_temperature_celsius",
+    "bmc_fan_speed_rpm",
+    "DCGM_FI_DEV_POWER_USAGE",
+    "DCGM_FI_DEV_GPU_TEMP",
+    "DCGM_FI_DEV_XID_ERRORS",
+    "agent_up_seconds",
+    "agent_heartbeat_timestamp_seconds",
+    "agent_gpu_power_watts",
+    "agent_gpu_power_limit_watts",
+    "agent_gpu_default_power_limit_watts",
+    "agent_gpu_count",
+    "agent_checkpoint_age_seconds",
+    "bess_state_of_charge_ratio",
+    "bess_state_of_health_ratio",
+    "bess_power_watts",
+    "bess_available_energy_joules",
+    "bess_capacity_joules",
+    "bess_state",
+    "bess_cell_voltage_max_volts",
+    "cdu_supply_temperature_celsius",
+    "cdu_return_temperature_celsius",
+    "cdu_flow_liters_per_minute",
+    "cdu_pump_speed_rpm",
+    "cdu_pressure_difference_pascals",
+    "cdu_reservoir_level_ratio",
+    "cdu_leak_detected",
+    "fabric_port_state",
+    "fabric_port_data_bytes_total",
+    "kube_node_status_condition",
+    "kube_node_spec_unschedulable",
+    "kube_pod_status_phase",
+    "fleet_job_info",
+    "up",
+    "fleet_node_info",
+    "fleet_node_gpus",
+    "fleet_node_idle_watts",
+    "fleet_feeds",
+    "fleet_pdu_phase_rated_amperes",
+    "fleet_rack_power_limit_watts",
+    "fleet_cools",
+    "fleet_fabric_links",
+    "device_events_total",
+    "sample_quality",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
+    "breaker_time_to_trip_seconds",
+]
 """Names that the rooms have agreed on."""
 
 RULES = [f"{area}{number:02d}" for area, last in {"A": 53, "B": 30, "C": 20, "D": 16, "E": 8}.items() for number in range(1, last + 1)]  # fmt: skip

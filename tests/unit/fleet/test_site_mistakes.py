@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.loader import load_site
 from fleet.errors import SiteError
+from fleet.loader import load_site
 
 Mistakes = Callable[..., list[str]]
 
@@ -265,8 +265,10 @@ def test_a_missing_secret_and_an_open_one_are_named(mistakes: Mistakes, folder: 
     found = mistakes(text=(Path(__file__).parent / "mini.yaml").read_text())
     assert found == [
         f"5:52: credentials.bmc.write: {folder}/secrets/bmc-write.yaml is absent, try creating it with mode 0600",
-        f"6:17: credentials.agent.read: {folder}/secrets/agent-read.yaml has mode 0644, others can read it, "
-        f"try chmod 0600 {folder}/secrets/agent-read.yaml",
+        (
+            f"6:17: credentials.agent.read: {folder}/secrets/agent-read.yaml has mode 0644, others can read it, "
+            f"try chmod 0600 {folder}/secrets/agent-read.yaml"
+        ),
     ]
 
 
@@ -340,13 +342,13 @@ FILES = {
     ),
     "not YAML": (
         lambda path: path.write_text("site: mini\nhalls: [a, b\n"),
-        "3:1: not valid YAML: did not find expected ',' or ']', "
-        "try checking indentation, quotes and brackets here and one line before",
+        ("3:1: not valid YAML: did not find expected ',' or ']', "
+        "try checking indentation, quotes and brackets here and one line before"),
     ),
     "a tab": (
         lambda path: path.write_text("site: mini\nhalls:\n\t- name: hall-1\n"),
-        "3:1: not valid YAML: found character that cannot start any token, "
-        "try checking indentation, quotes and brackets here and one line before",
+        ("3:1: not valid YAML: found character that cannot start any token, "
+        "try checking indentation, quotes and brackets here and one line before"),
     ),
     "two documents": (
         lambda path: path.write_text("site: mini\n---\nsite: other\n"),
