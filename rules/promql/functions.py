@@ -20,6 +20,19 @@ def _sign(values: Floats) -> Floats:
     return np.where(values < 0, -1.0, np.where(values > 0, 1.0, values))
 
 
+def _log2(values: Floats) -> Floats:
+    """Go's way to a base-2 logarithm, so that powers of two stay exact and other last bits agree."""
+    fraction, exponent = np.frexp(values)
+    result: Floats = np.log(fraction) * (1 / math.log(2)) + exponent
+    special = ~np.isfinite(values) | (values <= 0)
+    return np.where(special, np.log2(values), np.where(fraction == 0.5, exponent - 1.0, result))
+
+
+def _log10(values: Floats) -> Floats:
+    """Go's way: the base-2 logarithm, scaled."""
+    return _log2(values) * (math.log(2) / math.log(10))
+
+
 SIMPLE: Final[Mapping[str, Callable[[Floats], Floats]]] = MappingProxyType(
     {
         "abs": np.abs,
@@ -27,8 +40,8 @@ SIMPLE: Final[Mapping[str, Callable[[Floats], Floats]]] = MappingProxyType(
         "floor": np.floor,
         "exp": np.exp,
         "ln": np.log,
-        "log2": np.log2,
-        "log10": np.log10,
+        "log2": _log2,
+        "log10": _log10,
         "sqrt": np.sqrt,
         "sgn": _sign,
     }

@@ -59,8 +59,9 @@ class CountValues(Node):
     def compute(self, now: Pass) -> Vector:
         inner = self._inner.vector(now).dense()
         strings = inner.labels.strings
-        distinct, inverse = np.unique(inner.values, return_inverse=True)
-        codes = np.array([strings.code(plain_number(value)) for value in distinct.tolist()], dtype=np.int32)[inverse]
+        bits, inverse = np.unique(inner.values.view(np.uint64), return_inverse=True)  # bits tell minus zero from zero
+        written = [strings.code(plain_number(value)) for value in bits.view(np.float64).tolist()]
+        codes = np.array(written, dtype=np.int32)[inverse]
         named = inner.labels.put({self._label: codes})
         names = self._names if self._without else (*self._names, self._label)
         grouping = grouped(named, names, without=self._without)

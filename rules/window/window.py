@@ -287,9 +287,7 @@ class Window:
         for part in parts:
             _shift(part, number, head)
             if number > head - part.arena.slots:
-                slot = number & (part.arena.slots - 1)
-                part.arena.values[slot, part.rows] = _chosen(part, values)
-                part.arena.states[slot, part.rows] = 0 if states is None else _chosen(part, states)
+                _write_late(part, number, values, states)
 
     # --- housekeeping ------------------------------------------------------------------------------------------------
 
@@ -376,10 +374,6 @@ def _states(frame: Frame, values: Floats) -> Bytes | None:
     return states
 
 
-def _chosen(part: Part, array: "np.ndarray[tuple[int], np.dtype[np.generic]]") -> "np.ndarray[tuple[int], np.dtype[np.generic]]":
-    return array if part.positions is None else array[part.positions]
-
-
 def _write(part: Part, number: int, values: Floats, states: Bytes | None) -> None:
     """One scatter an array: about 1 µs each for 320 values."""
     arena, rows = part.arena, part.rows
@@ -412,6 +406,19 @@ def _write_marked(part: Part, number: int, chosen: Floats, states: Bytes) -> Non
     arena.current[kept] = values
     arena.hole[rows[~good]] = number
     arena.dead[rows] = ~good
+
+
+def _write_late(part: Part, number: int, values: Floats, states: Bytes | None) -> None:
+    """Into a ring's middle: what is newest stays what it is."""
+    arena, rows, slot = part.arena, part.rows, number & (part.arena.slots - 1)
+    arena.values[slot, rows] = values if part.positions is None else values[part.positions]
+    if states is None:
+        arena.states[slot, rows] = 0
+        return
+    chosen = states if part.positions is None else states[part.positions]
+    arena.states[slot, rows] = chosen
+    marked = rows[chosen & GOOD_MASK != 0]
+    arena.hole[marked] = np.maximum(arena.hole[marked], number)
 
 
 def _shift(part: Part, place: int, head: int) -> None:
