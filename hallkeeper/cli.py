@@ -60,8 +60,8 @@ def main() -> None:
         sys.exit(1)
     except BaseExceptionGroup as group:
         ours, others = group.split(HallkeeperError)
-        for error in leaves(ours):
-            complain(error)
+        for inner in leaves(ours):
+            complain(inner)
         if others is not None:
             raise others from None
         sys.exit(1)

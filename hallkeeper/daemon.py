@@ -27,7 +27,8 @@ log = structlog.get_logger("hallkeeper.daemon")
 class Service(Protocol):
     """What a room offers to be run: work until cancelled, say why it is not ready, count the work it does."""
 
-    progress: int
+    @property
+    def progress(self) -> int: ...
 
     async def run(self) -> None: ...
 

@@ -1,23 +1,86 @@
 """`hallkeeper bench`: speed in CPU-seconds of every process of ours that takes part; load comes from another process."""
 
 import json
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 JSON = typer.Option("--json", help="Print one JSON object as the last line.")
-AGAINST = typer.Option(
-    "--against", help="Run this peer (Debian's package) on the same load in the same run, and print the ratio."
-)
 SECONDS = typer.Option("--seconds", min=2.0, max=600.0, help="How long to measure.")
+SEED = typer.Option("--seed", help="Seed of the load.")
+BUS = typer.Option("--bus", help="`embedded`, or kafka://host:port of a running Apache Kafka.")
+
+
+def peer(*names: str) -> Any:
+    """The option that names a peer to run on the same load in the same run."""
+    return typer.Option(
+        "--against", help=f"Run Debian's {' or '.join(names)} on the same load in the same run, and print the ratio."
+    )
+
+
+@app.command()
+def scrape(
+    *,
+    seconds: Annotated[float, SECONDS] = 20.0,
+    targets: Annotated[
+        int, typer.Option(help="Exporter pages, each of 8 GPUs (320 series), every second.", min=1, max=4096)
+    ] = 256,
+    bus: Annotated[str, BUS] = "embedded",
+    against: Annotated[str | None, peer("vmagent")] = None,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Exporter pages to durable frames on the bus: points per CPU-second."""
+    from hallkeeper.bench import scrape as bench
+
+    expect(against, "vmagent")
+    show(bench.run(seconds=seconds, targets=targets, bus=bus, against=against, seed=seed), as_json=as_json)
+
+
+@app.command()
+def snmp(
+    *,
+    seconds: Annotated[float, SECONDS] = 20.0,
+    bus: Annotated[str, BUS] = "embedded",
+    against: Annotated[str | None, peer("snmp_exporter")] = None,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """64 and 512 SNMP agents of 288 OIDs every second: varbinds per CPU-second."""
+    from hallkeeper.bench import snmp as bench
+
+    expect(against, "snmp_exporter")
+    show(bench.run(seconds=seconds, bus=bus, against=against, seed=seed), as_json=as_json)
+
+
+@app.command()
+def rules(
+    *,
+    seconds: Annotated[float, SECONDS] = 20.0,
+    against: Annotated[str | None, peer("prometheus")] = None,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """200 rules over 40,960 series that all change: series evaluations per CPU-second, compared with Prometheus's results."""
+    from hallkeeper.bench import rules as bench
+
+    expect(against, "prometheus")
+    show(bench.run(seconds=seconds, against=against, seed=seed), as_json=as_json)
+
+
+def expect(against: str | None, *names: str) -> None:
+    """Refuse a peer that this bench does not know."""
+    if against is not None and against not in names:
+        raise typer.BadParameter(f"no peer {against!r} here; try: --against {' or '.join(names)}")
 
 
 def show(result: dict[str, object], *, as_json: bool) -> None:
-    """The result: aligned lines for people, one JSON object for programs."""
+    """The result: aligned lines for people, one JSON object as the last line for programs."""
+    width = max(len(key) for key in result)
     if as_json:
         print(json.dumps(result))
         return
-    width = max(len(key) for key in result)
     for key, value in result.items():
         print(f"{key:<{width}}  {value}")
