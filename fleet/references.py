@@ -44,18 +44,32 @@ def secret_problems(
 ) -> tuple[list[Problem], list[Problem]]:
     """Errors and warnings about the files that the references in a part of the document name.
 
-    A systemd credential outside its unit is a warning: it cannot be looked at from here.
+    What cannot be looked at from here is a warning: a systemd credential outside its unit, a folder of another user
+    (only the actuator can read the secrets that write).
     """
-    problems, warnings = [], []
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
     data = document.data
     for key in part:
         data = data.get(key) if isinstance(data, dict) and isinstance(key, str) else None
     for loc, reference in references_in(data, part):
         try:
-            trouble = secret_trouble(secret_path(reference, base=base, environ=environ))
+            path = secret_path(reference, base=base, environ=environ)
         except SecretError as fault:
             warnings.append(document.problem(loc, *str(fault).rsplit(", try ", 1)))
             continue
+        trouble = secret_trouble(path)
         if trouble is not None:
-            problems.append(document.problem(loc, *trouble))
+            (warnings if _hidden(path) else problems).append(document.problem(loc, *trouble))
     return problems, warnings
+
+
+def _hidden(path: Path) -> bool:
+    """Whether the folder of a file is closed to this user, so that nothing can be said about the file."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -272,6 +272,23 @@ def test_a_missing_secret_and_an_open_one_are_named(mistakes: Mistakes, folder: 
     ]
 
 
+def test_secrets_in_a_folder_of_another_user_are_a_warning(
+    load: Callable[..., object], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector may not even look at the secrets that write."""
+    look = Path.stat
+
+    def closed(path: Path, **options: object) -> object:
+        if path.name.endswith("-write.yaml"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    warnings = [str(warning) for warning in load().warnings]
+    assert len(warnings) == 4
+    assert all("cannot be read (Permission denied)" in warning for warning in warnings)
+
+
 def test_secrets_may_be_left_unlooked_at(folder: Path) -> None:
     path = folder / "elsewhere.yaml"
     path.write_text((Path(__file__).parent / "mini.yaml").read_text().replace("file:secrets/", "file:absent/"))
