@@ -29,16 +29,23 @@ _NAME_ONLY = 0x10
 LONGEST_USER = 16
 LONGEST_PASSWORD = 20
 
+_OTHER_SUITE = "has no such cipher suite, try another `suite` in the secret (17 or 3)"
 _STATUS = {
     0x01: "has no free session, try again when others have logged out",
     0x02: "does not know the session",
-    0x05: "cannot let this user in on this channel, try the user's settings on the BMC",
-    0x09: "does not give this user that privilege, try a user with the privilege the verb needs",
+    0x04: _OTHER_SUITE,
+    0x05: _OTHER_SUITE,
+    0x06: _OTHER_SUITE,
+    0x07: _OTHER_SUITE,
+    0x08: "has dropped the session",
+    0x09: "does not know the privilege that was asked for",
+    0x0A: "does not give this user that privilege, try a user with the privilege that the verb needs",
+    0x0B: "has no free session at that privilege, try again when others have logged out",
+    0x0C: "found the user's name too long",
     0x0D: "does not know this user, try the user's name in the secret",
-    0x0E: "does not allow this role, try a user with the privilege the verb needs",
     0x0F: "found the console's proof wrong",
-    0x11: "has no such cipher suite, try another `suite` in the secret (17 or 3)",
-    0x12: "has no such user, or it may not use this channel",
+    0x10: _OTHER_SUITE,
+    0x11: _OTHER_SUITE,
 }
 """RMCP+ and RAKP status codes (table 13-15) as sentences with the BMC as subject."""
 
@@ -104,8 +111,8 @@ class Login:
         return plain_packet(PayloadType.OPEN_REQUEST, head + _algorithms(suite))
 
     def _check_status(self, payload: bytes) -> None:
-        if len(payload) < 8:
-            raise Malformed(f"login answer of {len(payload)} bytes: the shortest has 8")
+        if len(payload) < 2 or (payload[1] == 0 and len(payload) < 8):
+            raise Malformed(f"login answer of {len(payload)} bytes: a refusal has at least 2, any other 8")
         status = payload[1]
         if status == 0:
             return

@@ -22,10 +22,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from proxy import Fault, Plan, UdpProxy
-from write_peers import AUTH_KEY, COMMUNITY, PASSWORD, PRIV_KEY, USER, V3_USER, IpmiSim, Snmpd
-from write_sniff import IpmiSniffer, SnmpSniffer
-
 from devices.orders import Order, State, Verdict
 from devices.wire import ipmi_writer, snmp_set
 from devices.wire.ipmi_writer import IpmiWriter
@@ -33,6 +29,9 @@ from devices.wire.rmcp import Patience
 from devices.wire.snmp_set import SnmpSetWriter
 from fleet.clock import SystemClock
 from fleet.model import AssetId, Endpoint, Wire
+from tests.faults.proxy import Fault, Plan, UdpProxy
+from tests.faults.write_peers import AUTH_KEY, COMMUNITY, PASSWORD, PRIV_KEY, USER, V3_USER, IpmiSim, Snmpd
+from tests.faults.write_sniff import IpmiSniffer, SnmpSniffer
 
 LONGEST_SECONDS = 0.6
 """How late a delayed packet or a copy comes: beyond the time after which the client gives up waiting."""

@@ -53,7 +53,9 @@ async def test_a_hung_nodes_pod_stays_until_the_node_is_proven_off_and_marked_ou
     pod = (await pods(core, NODE))[0]
     await core.delete_namespaced_pod(pod.metadata.name, "training")
     step(site, 60)
-    assert await rank_one(core) == [(NODE, "Running", True)], "its kubelet has not answered, and no second writer starts"
+    assert await rank_one(core) == [(NODE, "Running", True)], (
+        "its kubelet has not answered, and no second writer starts"
+    )
     site.plant.chassis(INDEX, on=False)
     step(site, 3)
     await core.patch_node(NODE, {"spec": {"taints": [OUT_OF_SERVICE, *_taints(await core.read_node(NODE))]}})
@@ -89,7 +91,9 @@ async def test_a_deleted_pod_of_a_hung_node_ends_when_its_kubelet_returns(site, 
     assert not site.workload.second_writers
 
 
-async def test_a_forced_deletion_on_a_living_partitioned_node_makes_a_second_writer_and_the_plant_knows(site, core) -> None:
+async def test_a_forced_deletion_on_a_living_partitioned_node_makes_a_second_writer_and_the_plant_knows(
+    site, core
+) -> None:
     site.faults.begin({"fault": "partition", "target": NODE})
     step(site, 12)
     pod = (await pods(core, NODE))[0]
@@ -98,7 +102,9 @@ async def test_a_forced_deletion_on_a_living_partitioned_node_makes_a_second_wri
     assert [(entry["job"], entry["rank"]) for entry in site.workload.second_writers] == [("training/train-a", 1)]
 
 
-async def test_a_forced_deletion_of_a_hung_nodes_pod_leaves_an_orphan_that_its_kubelet_kills_on_return(site, core) -> None:
+async def test_a_forced_deletion_of_a_hung_nodes_pod_leaves_an_orphan_that_its_kubelet_kills_on_return(
+    site, core
+) -> None:
     fault = site.faults.begin({"fault": "hung-node", "target": NODE})
     step(site, 12)
     pod = (await pods(core, NODE))[0]
@@ -241,7 +247,8 @@ async def test_the_control_api_hands_out_the_ground_truth_from_any_number_on(sit
     async with http.get(f"http://127.0.0.1:{site.control_port}/ground-truth?after=2") as answer:
         assert [entry["number"] for entry in await answer.json()] == [3]
     assert all(
-        set(entry) >= {"at_ms", "device", "server", "verb", "arguments", "request_id", "accepted", "executed"} for entry in truth()
+        set(entry) >= {"at_ms", "device", "server", "verb", "arguments", "request_id", "accepted", "executed"}
+        for entry in truth()
     )
 
 
