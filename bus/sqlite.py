@@ -6,10 +6,10 @@ wait for other processes' locks, for checkpoints (12 ms) and for the disk.
 """
 
 import asyncio
+import queue
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -138,8 +138,7 @@ class Writer:
         self.failed_chores = 0
         self._opener = opener
         self._connection: sqlite3.Connection | None = opener()
-        self._waiting: deque[_Work] = deque()
-        self._bell = threading.Condition()
+        self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(QUEUE_LIMIT)
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -160,17 +159,16 @@ class Writer:
                 raise work.error
             return work.result
         async with self._room:
+            if self._closing:
+                raise BusError(f"{self.path}: closed, try opening the bus again")
             answer: asyncio.Future[Any] = self._loop.create_future()
-            with self._bell:
-                self._waiting.append(_Work(job, answer, full=full))
-                self._bell.notify()
+            self._waiting.put(_Work(job, answer, full=full))
             return await answer
 
     async def close(self) -> None:
         """Write what waits, then end."""
         self._closing = True
-        with self._bell:
-            self._bell.notify()
+        self._waiting.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         if self._connection is not None:
@@ -179,12 +177,16 @@ class Writer:
 
     def _serve(self) -> None:
         while True:
-            with self._bell:
-                while not self._waiting and not self._closing:
-                    self._bell.wait()
-                group = [self._waiting.popleft() for _ in range(min(GROUP_LIMIT, len(self._waiting)))]
-            if not group:
+            first = self._waiting.get()
+            if first is None:
                 return
+            group = [first]
+            while len(group) < GROUP_LIMIT and not self._waiting.empty():
+                work = self._waiting.get()
+                if work is None:
+                    self._waiting.put(None)
+                    break
+                group.append(work)
             self._write(group)
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(_settle, group)
