@@ -170,9 +170,11 @@ def parse(received: bytes, method: str, *, ended: bool) -> Answered | None:
     response.begin()
     if response.length is None and not response.chunked and not ended:
         return None  # an answer without length ends with its connection
+    if response.chunked and not received.endswith(b"\r\n\r\n"):  # a size cut in two would pass for another size
+        if ended:
+            raise http.client.IncompleteRead(b"")
+        return None
     try:
-        if response.chunked and not received.endswith(b"\r\n\r\n"):
-            raise http.client.IncompleteRead(b"")  # a size cut in the middle would pass for another size
         return Answered(response.status, response.read())
     except http.client.IncompleteRead:
         if ended:
