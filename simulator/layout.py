@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Layout:
-    """The site's shape. Node i stands in rack i // nodes_per_rack; PDU 2 x rack is feed A, the next one feed B."""
+    """The site's shape. Racks are filled in order and evenly; PDU 2 x rack is feed A, the next one feed B."""
 
     node_count: int = 64
     rack_count: int = 16
@@ -60,8 +60,9 @@ class Layout:
             raise ValueError(f"{self.rack_count} racks for {self.node_count} nodes: give every rack at least one node")
 
     @cached_property
-    def nodes_per_rack(self) -> int:
-        return math.ceil(self.node_count / self.rack_count)
+    def rack_starts(self) -> NDArray[np.intp]:
+        """First node of each rack, and at the end the number of nodes."""
+        return np.arange(self.rack_count + 1) * self.node_count // self.rack_count
 
     @cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -98,12 +99,12 @@ class Layout:
     @cached_property
     def rack_of(self) -> NDArray[np.intp]:
         """Rack number of each node."""
-        return np.arange(self.node_count) // self.nodes_per_rack
+        return np.repeat(np.arange(self.rack_count), np.diff(self.rack_starts))
 
     @cached_property
     def position_of(self) -> NDArray[np.intp]:
         """Place of each node in its rack, from 0; its outlet on both PDUs is this plus one."""
-        return np.arange(self.node_count) % self.nodes_per_rack
+        return np.asarray(np.arange(self.node_count) - self.rack_starts[self.rack_of])
 
     @cached_property
     def phase_of(self) -> NDArray[np.intp]:
@@ -116,8 +117,7 @@ class Layout:
         return self.rack_of // RACKS_PER_ROW
 
     def nodes_of_rack(self, rack: int) -> range:
-        start = rack * self.nodes_per_rack
-        return range(start, min(start + self.nodes_per_rack, self.node_count))
+        return range(int(self.rack_starts[rack]), int(self.rack_starts[rack + 1]))
 
     @cached_property
     def overload_rack(self) -> int | None:
@@ -129,7 +129,7 @@ class Layout:
         """Rating of each phase of a rack's PDUs."""
         if rack == self.overload_rack:
             return OVERLOAD_RATED_AMPERES
-        return AMPERES_PER_NODE_ON_A_PHASE * math.ceil(self.nodes_per_rack / PHASES)
+        return AMPERES_PER_NODE_ON_A_PHASE * math.ceil(len(self.nodes_of_rack(rack)) / PHASES)
 
     def is_apc(self, rack: int) -> bool:
         """Every eighth rack from the third on, up to the number asked for."""

@@ -18,7 +18,9 @@ FIELDS = frozenset(
         "status.successful",
     }
 )
-_TERM = re.compile(r"\s*(?:(?P<set>[\w./-]+)\s+(?P<how>in|notin)\s+\((?P<values>[^)]*)\)|(?P<plain>!?[\w./-]+(?:\s*(?:==|=|!=)\s*[\w.-]*)?))\s*(?:,|$)")
+_TERM = re.compile(
+    r"\s*(?:(?P<set>[\w./-]+)\s+(?P<how>in|notin)\s+\((?P<values>[^)]*)\)|(?P<plain>!?[\w./-]+(?:\s*(?:==|=|!=)\s*[\w.-]*)?))\s*(?:,|$)"
+)
 
 
 class SelectorError(ValueError):

@@ -25,9 +25,19 @@ async def test_a_dcgm_page_has_forty_fields_of_eight_gpus_with_the_exporters_lab
     found = samples(await page(site.ports.exporters["dgx-001"]))
     assert len(found) == 320
     assert len({sample.name for sample in found}) == 40
-    assert set(found[0].labels) == {"gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION"}
+    assert set(found[0].labels) == {
+        "gpu",
+        "UUID",
+        "pci_bus_id",
+        "device",
+        "modelName",
+        "Hostname",
+        "DCGM_FI_DRIVER_VERSION",
+    }
     watts = {sample.labels["gpu"]: sample.value for sample in found if sample.name == "DCGM_FI_DEV_POWER_USAGE"}
-    assert watts == {str(gpu): pytest.approx(float(site.plant.machines.gpu_watts[0, gpu]), abs=1e-5) for gpu in range(8)}
+    assert watts == {
+        str(gpu): pytest.approx(float(site.plant.machines.gpu_watts[0, gpu]), abs=1e-5) for gpu in range(8)
+    }
 
 
 async def test_the_page_moves_with_the_plant_and_its_layout_does_not(site, page) -> None:
@@ -56,7 +66,10 @@ async def test_a_leaf_page_has_a_state_and_a_byte_counter_for_each_node_of_its_r
     after = samples(await page(site.ports.switches["leaf-1"]))
     down = {sample.labels["port"] for sample in after if sample.name == "fabric_port_state" and sample.value == 0}
     assert down == {"3"}, "a partition of the management network leaves the fabric alone"
-    counted = [{s.labels["port"]: s.value for s in page_ if s.name == "fabric_port_data_bytes_total"} for page_ in (before, after)]
+    counted = [
+        {s.labels["port"]: s.value for s in page_ if s.name == "fabric_port_data_bytes_total"}
+        for page_ in (before, after)
+    ]
     assert counted[1]["4"] > counted[0]["4"]
     assert counted[1]["3"] == counted[0]["3"]
 

@@ -47,13 +47,15 @@ async def test_sensors_of_a_host_that_is_off_are_dark(site, ipmi) -> None:
     site.plant.chassis(1, on=False)
     site.step(3)
     said = (await ipmi("sdr", "elist"))[1]
-    assert [line for line in said.splitlines() if line.startswith("CPU1 Temp")][0].count("No Reading") == 1
+    assert next(line for line in said.splitlines() if line.startswith("CPU1 Temp")).count("No Reading") == 1
 
 
 async def test_the_dcmi_power_reading_is_what_the_outlets_give(site, ipmi) -> None:
     said = (await ipmi("dcmi", "power", "reading"))[1]
     watts = round(float(site.plant.power.outlet_watts[1].sum()))
-    assert any(line.split() [:3] == ["Instantaneous", "power", "reading:"] and str(watts) in line for line in said.splitlines())
+    assert any(
+        line.split()[:3] == ["Instantaneous", "power", "reading:"] and str(watts) in line for line in said.splitlines()
+    )
 
 
 async def test_off_and_on_switch_the_host_and_are_written_down_once_each(site, ipmi, truth) -> None:
@@ -73,7 +75,12 @@ async def test_off_and_on_switch_the_host_and_are_written_down_once_each(site, i
 
 @pytest.mark.parametrize(
     ("command", "verb"),
-    [(("power", "cycle"), "power_cycle"), (("power", "reset"), "hard_reset"), (("power", "soft"), "soft_shutdown"), (("power", "diag"), "diagnostic_interrupt")],
+    [
+        (("power", "cycle"), "power_cycle"),
+        (("power", "reset"), "hard_reset"),
+        (("power", "soft"), "soft_shutdown"),
+        (("power", "diag"), "diagnostic_interrupt"),
+    ],
 )
 async def test_other_chassis_controls_are_refused_and_written_down(site, ipmi, truth, command, verb) -> None:
     assert (await ipmi(*command, write=True))[0] != 0
@@ -83,7 +90,12 @@ async def test_other_chassis_controls_are_refused_and_written_down(site, ipmi, t
 
 
 @pytest.mark.parametrize(
-    ("command", "verb"), [(("mc", "reset", "cold"), "cold_reset"), (("sel", "clear"), "clear_sel"), (("chassis", "policy", "always-off"), "set_power_restore_policy")]
+    ("command", "verb"),
+    [
+        (("mc", "reset", "cold"), "cold_reset"),
+        (("sel", "clear"), "clear_sel"),
+        (("chassis", "policy", "always-off"), "set_power_restore_policy"),
+    ],
 )
 async def test_commands_that_would_change_the_bmc_are_refused_and_written_down(ipmi, truth, command, verb) -> None:
     await ipmi(*command, write=True)
@@ -102,7 +114,11 @@ async def test_the_reader_may_not_switch_whatever_level_it_asks_for(site, ipmi, 
 
 async def test_an_unknown_user_is_refused_and_written_down(ipmi, truth) -> None:
     assert (await ipmi("power", "status", user="nobody"))[0] != 0
-    assert (truth()[-1]["verb"], truth()[-1]["arguments"], truth()[-1]["note"]) == ("login", {"user": "nobody"}, "unknown user")
+    assert (truth()[-1]["verb"], truth()[-1]["arguments"], truth()[-1]["note"]) == (
+        "login",
+        {"user": "nobody"},
+        "unknown user",
+    )
 
 
 async def test_a_wrong_password_is_refused(ipmi) -> None:

@@ -37,7 +37,11 @@ def step(site, seconds) -> None:
 
 def pods_of(site, job):
     return {
-        (pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"], pod["spec"].get("nodeName"), pod["status"]["phase"])
+        (
+            pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"],
+            pod["spec"].get("nodeName"),
+            pod["status"]["phase"],
+        )
         for pod in site.cluster.pods.by_job()[job]
     }
 
@@ -55,7 +59,9 @@ async def test_nodes_pods_jobs_budgets_and_priorities_are_listed(clients) -> Non
     pods = (await core.list_pod_for_all_namespaces()).items
     assert {pod.status.phase for pod in pods} == {"Running"}
     train = [pod for pod in pods if pod.metadata.labels["batch.kubernetes.io/job-name"] == "train-a"]
-    assert {(pod.spec.priority_class_name, pod.spec.priority, pod.metadata.namespace) for pod in train} == {("t2-training", 8000, "training")}
+    assert {(pod.spec.priority_class_name, pod.spec.priority, pod.metadata.namespace) for pod in train} == {
+        ("t2-training", 8000, "training")
+    }
     assert {pod.metadata.owner_references[0].kind for pod in pods} == {"Job"}
     jobs = (await batch.list_job_for_all_namespaces()).items
     assert {job.metadata.name for job in jobs} == {"train-a", "research-b", "batch-c"}
@@ -68,14 +74,16 @@ async def test_nodes_pods_jobs_budgets_and_priorities_are_listed(clients) -> Non
 
 async def test_selectors_narrow_a_list_and_nonsense_is_refused(clients) -> None:
     core, _, _ = clients
-    count = lambda **how: core.list_pod_for_all_namespaces(**how)  # noqa: E731
+    count = core.list_pod_for_all_namespaces
     every = len((await count()).items)
     train = len((await count(label_selector="batch.kubernetes.io/job-name=train-a")).items)
     rest = len((await count(label_selector="batch.kubernetes.io/job-name!=train-a")).items)
     assert train + rest == every and train == 9
     assert len((await count(label_selector="job-name in (train-a, batch-c),!nowhere")).items) > train
     assert len((await count(field_selector="status.phase=Pending")).items) == 0
-    assert len((await core.list_namespaced_pod("batch")).items) == len((await count(label_selector="job-name=batch-c")).items)
+    assert len((await core.list_namespaced_pod("batch")).items) == len(
+        (await count(label_selector="job-name=batch-c")).items
+    )
     for wrong in ({"field_selector": "spec.colour=red"}, {"label_selector": "a in b"}):
         with pytest.raises(ApiException) as refused:
             await count(**wrong)
@@ -86,7 +94,10 @@ async def test_cordon_and_uncordon_by_each_kind_of_patch(clients, site, truth) -
     core, _, _ = clients
     patches = {
         "application/merge-patch+json": ({"spec": {"unschedulable": True}}, {"spec": {"unschedulable": None}}),
-        "application/strategic-merge-patch+json": ({"spec": {"unschedulable": True}}, {"spec": {"unschedulable": False}}),
+        "application/strategic-merge-patch+json": (
+            {"spec": {"unschedulable": True}},
+            {"spec": {"unschedulable": False}},
+        ),
         "application/json-patch+json": (
             [{"op": "add", "path": "/spec/unschedulable", "value": True}],
             [{"op": "remove", "path": "/spec/unschedulable"}],
@@ -97,7 +108,12 @@ async def test_cordon_and_uncordon_by_each_kind_of_patch(clients, site, truth) -
             node = await core.patch_node("dgx-001", body, _content_type=kind)
             assert node.spec.unschedulable is expected
             entry = truth()[-1]
-            assert (entry["verb"], entry["arguments"]["node"], entry["accepted"], entry["executed"]) == (verb, "dgx-001", True, True)
+            assert (entry["verb"], entry["arguments"]["node"], entry["accepted"], entry["executed"]) == (
+                verb,
+                "dgx-001",
+                True,
+                True,
+            )
 
 
 async def test_cordoning_twice_is_accepted_and_changes_nothing_the_second_time(clients, truth) -> None:
@@ -122,7 +138,9 @@ async def test_cordoning_twice_is_accepted_and_changes_nothing_the_second_time(c
         ({"spec": {"unschedulable": True}}, "application/apply-patch+yaml", 415),
     ],
 )
-async def test_a_patch_that_may_not_be_is_refused_written_down_and_changes_nothing(clients, site, truth, body, kind, status) -> None:
+async def test_a_patch_that_may_not_be_is_refused_written_down_and_changes_nothing(
+    clients, site, truth, body, kind, status
+) -> None:
     core, _, _ = clients
     before = site.cluster.store.version
     with pytest.raises(ApiException) as refused:
@@ -141,7 +159,11 @@ async def test_a_pod_is_evicted_and_its_replacement_runs_on_a_free_schedulable_n
         delete_options=k8s.client.V1DeleteOptions(preconditions=k8s.client.V1Preconditions(uid=pod.metadata.uid)),
     )
     await core.create_namespaced_pod_eviction(pod.metadata.name, pod.metadata.namespace, body)
-    assert (truth()[-1]["verb"], truth()[-1]["arguments"]["pod"], truth()[-1]["executed"]) == ("evict", pod.metadata.name, True)
+    assert (truth()[-1]["verb"], truth()[-1]["arguments"]["pod"], truth()[-1]["executed"]) == (
+        "evict",
+        pod.metadata.name,
+        True,
+    )
     assert (await core.read_namespaced_pod(pod.metadata.name, pod.metadata.namespace)).metadata.deletion_timestamp
     assert site.plant.machines.demand[0] > 0, "its worker still ends"
     step(site, 8)
@@ -154,7 +176,9 @@ async def test_a_pod_is_evicted_and_its_replacement_runs_on_a_free_schedulable_n
     assert not site.workload.second_writers
 
 
-async def test_a_budget_without_room_answers_429_and_has_room_again_when_the_replacement_is_ready(clients, site, truth) -> None:
+async def test_a_budget_without_room_answers_429_and_has_room_again_when_the_replacement_is_ready(
+    clients, site, truth
+) -> None:
     core, _, _ = clients
     first, second = await pod_on(core, "dgx-001"), await pod_on(core, "dgx-002")
     evict = lambda pod: core.create_namespaced_pod_eviction(pod.metadata.name, "training", k8s.client.V1Eviction())  # noqa: E731
@@ -170,7 +194,9 @@ async def test_a_budget_without_room_answers_429_and_has_room_again_when_the_rep
 async def test_a_wrong_uid_protects_the_pod_of_the_same_name(clients, site) -> None:
     core, _, _ = clients
     pod = await pod_on(core, "dgx-001")
-    options = k8s.client.V1DeleteOptions(preconditions=k8s.client.V1Preconditions(uid="another"), grace_period_seconds=0)
+    options = k8s.client.V1DeleteOptions(
+        preconditions=k8s.client.V1Preconditions(uid="another"), grace_period_seconds=0
+    )
     with pytest.raises(ApiException) as refused:
         await core.delete_namespaced_pod(pod.metadata.name, "training", body=options)
     assert refused.value.status == 409
@@ -220,7 +246,11 @@ async def test_a_reader_may_only_read_and_a_stranger_not_even_that(clients, site
 
 async def test_what_the_api_does_not_offer_is_refused_and_written_down(clients, truth) -> None:
     core, _, _ = clients
-    for call in (lambda: core.delete_node("dgx-001"), lambda: core.create_namespace({"metadata": {"name": "x"}}), lambda: core.delete_collection_namespaced_pod("batch")):
+    for call in (
+        lambda: core.delete_node("dgx-001"),
+        lambda: core.create_namespace({"metadata": {"name": "x"}}),
+        lambda: core.delete_collection_namespaced_pod("batch"),
+    ):
         with pytest.raises(ApiException) as refused:
             await call()
         assert refused.value.status == 405
@@ -259,7 +289,7 @@ async def test_a_watch_tells_of_the_end_of_a_pod_and_of_its_replacement(clients,
     seen = await watch_until(core, site, enough, version=version, label_selector="job-name=train-a")
     kinds = [kind for kind, name, _ in seen if name == pod.metadata.name]
     assert kinds == ["MODIFIED", "DELETED"]
-    assert [kind for kind, name, _ in seen if name != pod.metadata.name][0] == "ADDED"
+    assert next(kind for kind, name, _ in seen if name != pod.metadata.name) == "ADDED"
 
 
 async def test_a_watch_without_a_version_starts_with_everything_that_is(clients, site) -> None:
@@ -280,7 +310,9 @@ async def test_a_watch_from_a_forgotten_version_is_told_410(clients, site) -> No
 async def test_a_watch_ends_when_its_time_is_up(clients, site) -> None:
     core, _, _ = clients
     version = (await core.list_pod_for_all_namespaces()).metadata.resource_version
-    answer = await core.list_pod_for_all_namespaces(watch=True, resource_version=version, timeout_seconds=1, _preload_content=False)
+    answer = await core.list_pod_for_all_namespaces(
+        watch=True, resource_version=version, timeout_seconds=1, _preload_content=False
+    )
     assert await asyncio.wait_for(answer.content.read(), 5) == b""
 
 

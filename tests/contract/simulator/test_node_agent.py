@@ -45,13 +45,23 @@ async def test_readings_are_those_of_the_plant(site, agent) -> None:
 
 
 async def test_a_power_limit_is_set_bites_and_is_written_down_with_its_intent(site, agent, truth) -> None:
-    status, body = await agent("PUT", "/v1/gpus/power-limit", body={"watts": 400, "gpus": [0, 5], "intent": "i-1"}, write=True)
-    assert (status, body) == (200, {"gpus": [{"gpu": 0, "power_limit_watts": 400.0}, {"gpu": 5, "power_limit_watts": 400.0}]})
+    status, body = await agent(
+        "PUT", "/v1/gpus/power-limit", body={"watts": 400, "gpus": [0, 5], "intent": "i-1"}, write=True
+    )
+    assert (status, body) == (
+        200,
+        {"gpus": [{"gpu": 0, "power_limit_watts": 400.0}, {"gpu": 5, "power_limit_watts": 400.0}]},
+    )
     site.step(2)
     assert site.plant.machines.gpu_watts[INDEX, [0, 5]].max() <= 400.0
     assert site.plant.machines.gpu_watts[INDEX, 1] > 600.0
     entry = truth()[-1]
-    assert (entry["device"], entry["verb"], entry["request_id"], entry["executed"]) == (NODE, "gpu_power_limit", "i-1", True)
+    assert (entry["device"], entry["verb"], entry["request_id"], entry["executed"]) == (
+        NODE,
+        "gpu_power_limit",
+        "i-1",
+        True,
+    )
 
 
 async def test_one_intent_acts_once_and_may_not_change_its_mind(site, agent, truth) -> None:
@@ -114,7 +124,9 @@ async def test_a_checkpoint_that_misses_its_deadline_has_failed(site, agent) -> 
 
 
 async def test_a_job_that_is_not_here_makes_no_checkpoint(agent) -> None:
-    status, body = await agent("PUT", "/v1/jobs/batch/nowhere/checkpoint", body={"intent": "c", "deadline_seconds": 5}, write=True)
+    status, body = await agent(
+        "PUT", "/v1/jobs/batch/nowhere/checkpoint", body={"intent": "c", "deadline_seconds": 5}, write=True
+    )
     assert status == 404 and "train-a" in body["try"]
 
 
@@ -133,7 +145,9 @@ async def test_an_xid_wakes_the_long_poll_and_stays_until_it_was_read(site, agen
 
 async def test_a_limit_for_a_gpu_that_fell_off_is_refused_and_the_rest_can_still_be_capped(site, agent) -> None:
     site.faults.begin({"fault": "gpu-off-bus", "target": NODE, "gpu": 6})
-    assert (await agent("PUT", "/v1/gpus/power-limit", body={"watts": 300, "intent": "a", "gpus": [6]}, write=True))[0] == 409
+    assert (await agent("PUT", "/v1/gpus/power-limit", body={"watts": 300, "intent": "a", "gpus": [6]}, write=True))[
+        0
+    ] == 409
     status, body = await agent("PUT", "/v1/gpus/power-limit", body={"watts": 300, "intent": "b"}, write=True)
     assert status == 200 and [gpu["gpu"] for gpu in body["gpus"]] == [0, 1, 2, 3, 4, 5, 7]
 
@@ -142,7 +156,9 @@ async def test_a_limit_for_a_gpu_that_fell_off_is_refused_and_the_rest_can_still
 async def test_a_node_that_is_cut_off_takes_the_connection_and_says_nothing(site, agent, truth, kind) -> None:
     fault = site.faults.begin({"fault": kind, "target": NODE})
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(agent("PUT", "/v1/gpus/power-limit", body={"watts": 400, "intent": "i"}, write=True), 0.4)
+        await asyncio.wait_for(
+            agent("PUT", "/v1/gpus/power-limit", body={"watts": 400, "intent": "i"}, write=True), 0.4
+        )
     assert (truth()[-1]["verb"], truth()[-1]["accepted"], truth()[-1]["executed"]) == ("gpu_power_limit", False, False)
     assert (await agent("GET", "/v1/heartbeat", node="dgx-003"))[0] == 200
     site.faults.heal(fault.number)

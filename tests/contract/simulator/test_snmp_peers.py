@@ -43,11 +43,15 @@ def snmp(site, program):
 async def test_a_bulk_walk_reads_every_object_in_order_with_each_version_of_the_protocol(site, snmp, pdu) -> None:
     status, said = await snmp("snmpbulkwalk", pdu, "1.3.6.1")
     assert status == 0, said
-    oids = [tuple(map(int, line.split(" ")[0].strip(".").split("."))) for line in said.splitlines() if line.startswith(".")]
+    oids = [
+        tuple(map(int, line.split(" ")[0].strip(".").split("."))) for line in said.splitlines() if line.startswith(".")
+    ]
     assert oids == sorted(oids)
     assert len(oids) > 100
     walked = (await snmp("snmpwalk", pdu, EPDU))[1]
-    assert len([line for line in walked.splitlines() if f".{EPDU}." in line]) == len([one for one in oids if one[:10] == (1, 3, 6, 1, 4, 1, 534, 6, 6, 7)])
+    assert len([line for line in walked.splitlines() if f".{EPDU}." in line]) == len(
+        [one for one in oids if one[:10] == (1, 3, 6, 1, 4, 1, 534, 6, 6, 7)]
+    )
 
 
 async def test_every_repetition_count_walks_the_same_objects(snmp) -> None:
@@ -108,7 +112,11 @@ async def test_strangers_are_refused_and_written_down(site, snmp, truth) -> None
     assert "Unknown user" in (await snmp("snmpget", V3, f"{STATE}.1", user="nobody"))[1]
     assert truth()[-1]["note"] == "unknown user"
     assert "Timeout" in (await snmp("snmpset", V2C, f"{OFF}.1", "i", "0", word="guess", options=("-r0", "-t0.3")))[1]
-    assert (truth()[-1]["verb"], truth()[-1]["note"], truth()[-1]["accepted"]) == ("outlet_off", "unknown community", False)
+    assert (truth()[-1]["verb"], truth()[-1]["note"], truth()[-1]["accepted"]) == (
+        "outlet_off",
+        "unknown community",
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,9 @@ async def test_strangers_are_refused_and_written_down(site, snmp, truth) -> None
         (f"{EPDU}.6.6.1.5.0.1", "i", "0", "notWritable"),
     ],
 )
-async def test_what_may_not_be_written_is_refused_by_name_and_changes_nothing(site, snmp, truth, oid, kind, value, error) -> None:
+async def test_what_may_not_be_written_is_refused_by_name_and_changes_nothing(
+    site, snmp, truth, oid, kind, value, error
+) -> None:
     status, said = await snmp("snmpset", V3, oid, kind, value, write=True)
     assert status != 0
     assert error in said

@@ -52,8 +52,12 @@ def test_power_is_conserved_and_follows_the_state_of_supply_and_machine(history:
         carry_out(plant, act)
         plant.step(0.25)
         machines, power = plant.machines, plant.power
-        assert np.allclose(power.outlet_watts.sum(axis=1), machines.watts), "what the outlets give is what the nodes take"
-        assert np.isclose(power.phase_watts.sum(), power.outlet_watts.sum()), "what the phases give is what the outlets give"
+        assert np.allclose(power.outlet_watts.sum(axis=1), machines.watts), (
+            "what the outlets give is what the nodes take"
+        )
+        assert np.isclose(power.phase_watts.sum(), power.outlet_watts.sum()), (
+            "what the phases give is what the outlets give"
+        )
         assert (power.outlet_watts[~power.live_outlets()] == 0.0).all(), "a dead outlet carries nothing"
         assert (machines.watts[~power.powered()] == 0.0).all(), "no supply, no watts, no running machine"
         assert (machines.state[~power.powered()] == NodeState.OFF).all()
@@ -69,7 +73,12 @@ def test_power_is_conserved_and_follows_the_state_of_supply_and_machine(history:
 def test_counters_never_fall_and_time_never_runs_back(history: list[tuple]) -> None:
     plant = Plant(LAYOUT, seed=4)
     for act in history:
-        before = (plant.now, plant.power.outlet_watt_hours.copy(), plant.machines.gpu_joules.copy(), plant.fabric_bytes.copy())
+        before = (
+            plant.now,
+            plant.power.outlet_watt_hours.copy(),
+            plant.machines.gpu_joules.copy(),
+            plant.fabric_bytes.copy(),
+        )
         carry_out(plant, act)
         plant.step(0.5)
         assert plant.now > before[0]

@@ -40,7 +40,8 @@ class Rig:
     def open(self, suite_number: int = 17) -> bytes:
         suite = SUITES[suite_number]
         wanted = b"".join(
-            bytes((kind, 0, 0, 8, number, 0, 0, 0)) for kind, number in enumerate((suite.authentication, suite.integrity, 1))
+            bytes((kind, 0, 0, 8, number, 0, 0, 0))
+            for kind, number in enumerate((suite.authentication, suite.integrity, 1))
         )
         return self.raw(packets.OPEN_REQUEST, bytes((1, 0, 0, 0)) + b"\x01\x02\x03\x04" + wanted)
 
@@ -64,7 +65,9 @@ class Rig:
         head = bytes((0x20, command[0] << 2))
         body = bytes((0x81, 0x04, command[1])) + data
         message = head + bytes((packets.checksum(head),)) + body + bytes((packets.checksum(body),))
-        whole = packets.session_body(0, session.number, sequence, keys.seal(message), flags=packets.ENCRYPTED | packets.AUTHENTICATED)
+        whole = packets.session_body(
+            0, session.number, sequence, keys.seal(message), flags=packets.ENCRYPTED | packets.AUTHENTICATED
+        )
         return packets.RMCP_IPMI + whole + keys.code(whole)
 
     def off(self, session: Session, sequence: int) -> bool:

@@ -8,7 +8,12 @@ from simulator.layout import Layout
 def test_the_default_site_has_64_nodes_in_16_racks_with_32_pdus_in_4_rows() -> None:
     layout = Layout()
     assert (len(layout.nodes), len(layout.racks), len(layout.pdus), len(layout.rows)) == (64, 16, 32, 4)
-    assert (layout.nodes[0], layout.nodes[-1], layout.racks[-1], layout.pdus[-1]) == ("dgx-001", "dgx-064", "r16", "pdu-r16-b")
+    assert (layout.nodes[0], layout.nodes[-1], layout.racks[-1], layout.pdus[-1]) == (
+        "dgx-001",
+        "dgx-064",
+        "r16",
+        "pdu-r16-b",
+    )
 
 
 def test_the_default_workload_takes_36_10_and_6_nodes_and_leaves_the_rest_idle() -> None:
