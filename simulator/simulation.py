@@ -68,6 +68,7 @@ class Simulation:
     ports: Ports = field(default_factory=Ports)
     secrets: SiteSecrets = field(default_factory=SiteSecrets)
     control_port: int = 0
+    snmp_agents: dict[str, SnmpAgent] = field(default_factory=dict)
     _agents: list[NodeAgent] = field(default_factory=list)
     _events_seen: list[int] = field(default_factory=list)
     _open: list[Closable] = field(default_factory=list)
@@ -149,6 +150,7 @@ class Simulation:
             name=name, mib=mib, access=self._snmp_access(rack, engine_id), engine_id=engine_id, boots=ENGINE_BOOTS, started=started,
             truth=self.truth, reach=self.reach,
         )  # fmt: skip
+        self.snmp_agents[name] = agent
         self.ports.pdus[name] = await self._udp(lambda: agent)
 
     def _snmp_access(self, rack: int, engine_id: bytes) -> Access:

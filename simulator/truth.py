@@ -27,7 +27,8 @@ class GroundTruth:
         self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._kept: deque[Entry] = deque(maxlen=KEPT_IN_MEMORY)
-        self.count = 0
+        self.count = path.read_bytes().count(b"\n")
+        """Entries so far; an earlier run's file is carried on."""
 
     def record(
         self,

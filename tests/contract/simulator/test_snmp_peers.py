@@ -161,6 +161,23 @@ async def test_a_delayed_off_waits_and_can_be_cancelled(site, snmp) -> None:
     assert site.plant.power.relay.all()
 
 
+async def test_a_replayed_write_runs_twice_within_the_time_window_and_never_after_it(site, snmp, truth) -> None:
+    agent, heard = site.snmp_agents[V3], []
+    respond = agent.respond
+    agent.respond = lambda data: heard.append(data) or respond(data)
+    assert (await snmp("snmpset", V3, f"{OFF}.1", "i", "0", write=True))[0] == 0
+    assert respond(heard[-1]) is not None
+    assert [(entry["verb"], entry["executed"]) for entry in truth()] == [("outlet_off", True)] * 2, "SNMP has no fence"
+    agent.started -= 200
+    report = respond(heard[-1])
+    assert report is not None and bytes((0x2B, 6, 1, 6, 3, 15, 1, 1, 2, 0)) in report
+    assert (truth()[-1]["verb"], truth()[-1]["executed"], truth()[-1]["note"]) == (
+        "outlet_off",
+        False,
+        "not in the time window",
+    )
+
+
 async def test_what_does_not_exist_is_said_to_not_exist(snmp) -> None:
     said = (await snmp("snmpget", V3, f"{STATE}.99", "1.3.6.1.9.9.0"))[1]
     assert "No Such Instance" in said

@@ -38,10 +38,11 @@ def test_the_tight_rack_holds_research_batch_batch_and_an_idle_host() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("nodes", "racks"), [(1, 1), (4, 1), (5, 2), (8, 2), (12, 3), (512, 128), (640, 160)])
+@pytest.mark.parametrize(("nodes", "racks"), [(1, 1), (40, 9), (4, 1), (5, 2), (8, 2), (12, 3), (512, 128), (640, 160)])
 def test_any_size_places_every_node_in_a_rack_and_every_rack_in_a_row(nodes: int, racks: int) -> None:
     layout = Layout(nodes, racks)
     assert [node for rack in range(racks) for node in layout.nodes_of_rack(rack)] == list(range(nodes))
+    assert all(len(layout.nodes_of_rack(rack)) >= 1 for rack in range(racks))
     assert set(layout.row_of.tolist()) == set(range(len(layout.rows)))
     assert set(layout.placement) <= set(layout.nodes)
 
