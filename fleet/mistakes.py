@@ -124,14 +124,14 @@ def _fields_at(model: type[BaseModel], loc: Loc) -> dict[str, Any]:
     for part in loc:
         if isinstance(part, str) and isinstance(here, type) and issubclass(here, BaseModel):
             field = here.model_fields.get(part)
-            here = None if field is None else _bare(field.annotation)
+            here = None if field is None else bare(field.annotation)
         else:
             inner = [argument for argument in get_args(here) if argument is not Ellipsis]
-            here = _bare(inner[-1]) if inner else None
+            here = bare(inner[-1]) if inner else None
     return dict(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else {}
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
     """An annotation without Annotated and without None."""
     while True:
         origin = get_origin(annotation)

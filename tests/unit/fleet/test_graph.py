@@ -149,6 +149,11 @@ def test_an_outlet_of_unknown_phase_is_limited_by_all_phases(graph: PlantGraph) 
     ]  # fmt: skip
 
 
+def test_one_unknown_phase_among_known_ones_counts_as_all(load: Callable[..., Site]) -> None:
+    graph = load(HALL.replace("{outlet: 2, node: node-2, phase: 2}", "{outlet: 2, node: node-1}")).graph
+    assert [limit[3] for limit in limits(graph, "node-1") if limit[:2] == ("pdu-a", "amperes")] == ["1", "2", "3"]
+
+
 def test_an_outlet_with_a_breaker_has_a_limit_of_its_own(graph: PlantGraph) -> None:
     assert limits(graph, "node-1")[1] == ("pdu-a#1", "amperes", 16, "1")
 
