@@ -10,7 +10,7 @@ import structlog
 from devices.orders import Order, Remember, Settler, State, Verdict, Writer
 from devices.wire.ipmi_writer import SESSION_EXPIRY_SECONDS
 from fleet.clock import Clock
-from fleet.errors import Refused
+from fleet.errors import HallkeeperError, Refused
 from fleet.model import Endpoint, Site, Wire
 from fleet.secrets import read_secret, secret_path
 from remediator.actuator.act import Act
@@ -114,9 +114,11 @@ class Actuator:
         except asyncio.CancelledError:
             self._end(act, self._broken(act, "the actuator was told to end"), written=not act.committed)
             raise
-        except Exception as error:
-            log.warning("act broke off", intent=act.message.intent, exc_info=error)
+        except HallkeeperError as error:
             ending = self._broken(act, error)
+        except Exception as error:
+            log.error("act broke off", intent=act.message.intent, exc_info=error)
+            ending = self._broken(act, repr(error))
         self._end(act, ending)
 
     def _end(self, act: Act, ending: Answer, *, written: bool = True) -> None:
@@ -148,12 +150,12 @@ class Actuator:
 
     async def _acting(self, act: Act) -> Answer:
         message = act.message
+        endpoint = endpoint_of(message, self.site)
         self._epoch.see(message.epoch)
         self._refuse_what_must_not_be(message)
         if self.draining or len(self._acts) > MOST_ACTS:
             why = "the actuator is shutting down" if self.draining else f"{MOST_ACTS} acts are under way"
             raise Refused(f"{why}, try again as a new intent")
-        endpoint = endpoint_of(message, self.site)
         with self._locks.locked(lock_name(message), message.intent) as lock:
             order = self._order(message, endpoint)
             return await self._with(self._writer(endpoint.wire), order, act, lock)
