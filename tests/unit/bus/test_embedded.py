@@ -115,6 +115,25 @@ async def test_a_clock_that_jumped_ahead_and_back_neither_stops_retention_nor_hi
     assert numbers(await (await virtual.reader(topics=[EVENTS])).fetch()) == [3, 4]
 
 
+async def test_a_reader_since_a_time_begins_at_the_first_record_of_it(virtual):
+    for number in range(100):
+        await virtual.publish(numbered(EVENTS, 1, start=number))
+        await virtual.clock.advance(0.001)
+    since = virtual.clock.now_ms() - 40
+    assert numbers(await (await virtual.reader(topics=[EVENTS], since_ms=since)).fetch()) == list(range(60, 100))
+
+
+async def test_a_reader_since_a_time_that_the_clock_has_passed_twice_gets_both(virtual):
+    start = virtual.clock.now_ms()
+    for number in range(120):
+        if number == 60:
+            virtual.clock.step_wall(-3600)
+        await virtual.publish(numbered(EVENTS, 1, start=number))
+        await virtual.clock.advance(60)
+    got = numbers(await (await virtual.reader(topics=[EVENTS], since_ms=start + 50 * 60_000)).fetch())
+    assert {*range(50, 60), *range(110, 120)} <= set(got)
+
+
 async def test_a_member_that_does_not_fetch_for_five_minutes_loses_its_partitions(virtual):
     first = await virtual.consumer(group="g", topics=[EVENTS])
     second = await virtual.consumer(group="g", topics=[EVENTS])

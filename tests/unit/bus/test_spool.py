@@ -127,6 +127,13 @@ async def test_a_full_disk_accepts_nothing_half_and_goes_on_when_there_is_room(s
     assert spool.lined == 510
 
 
+async def test_the_line_is_synced_before_it_counts_as_accepted(spool):
+    statements: list[str] = []
+    spool._writer._connection.set_trace_callback(statements.append)
+    await spool.append(messages(1))
+    assert [one for one in statements if "synchronous" in one] == ["PRAGMA synchronous=FULL"]
+
+
 async def test_another_programs_database_is_not_touched(tmp_path):
     connection = sqlite3.connect(tmp_path / "spool.sqlite")
     connection.execute("CREATE TABLE theirs (x)")

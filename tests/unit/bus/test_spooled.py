@@ -24,6 +24,9 @@ class FakeSender:
     async def send(self, messages: Sequence[tuple[int, Message]], seconds: float = 5.0) -> None:
         assert not self.dropped, "a producer that failed is not used again"
         await asyncio.sleep(0)
+        if self.broker.slow is not None:
+            slow, self.broker.slow = self.broker.slow, None
+            await slow.wait()
         if self.broker.takes_before_failing:
             self.broker.took += [message for _, message in messages]
         if not self.broker.up or self.broker.takes_before_failing:
@@ -47,6 +50,8 @@ class FakeBroker:
         self.up = True
         self.takes_before_failing = False
         """The broker stores what is sent, and its answer is lost."""
+        self.slow: asyncio.Event | None = None
+        """The next message waits for it."""
         self.took: list[Message] = []
 
     async def sender(self) -> FakeSender:
@@ -100,6 +105,34 @@ async def test_the_line_is_not_overtaken_by_what_is_published_while_it_drains(br
     assert broker.numbers(ALERTS) == list(range(1100))
     await broker.publisher.publish(numbered(ALERTS, 1100, 1101))
     assert broker.numbers(ALERTS)[-1] == 1100
+
+
+async def test_what_is_published_while_the_line_drains_stands_behind_it(broker):
+    broker.up = False
+    await broker.publisher.publish(numbered(ALERTS, 0, 5))
+    broker.up, broker.slow = True, asyncio.Event()
+    slow = broker.slow
+    while broker.slow is not None:
+        await broker.clock.advance(0.1)
+    assert broker.publisher.connected
+    await broker.publisher.publish(numbered(ALERTS, 5, 10))
+    assert broker.numbers(ALERTS) == []
+    slow.set()
+    await emptied(broker)
+    assert broker.numbers(ALERTS) == list(range(10))
+
+
+async def test_a_publish_that_waits_for_the_broker_is_not_overtaken_by_the_next(broker):
+    broker.slow = slow = asyncio.Event()
+    first = asyncio.create_task(broker.publisher.publish(numbered(ALERTS, 0, 5)))
+    second = asyncio.create_task(broker.publisher.publish(numbered(ALERTS, 5, 10)))
+    await broker.clock.advance(0.1)
+    broker.up = False
+    slow.set()
+    await asyncio.gather(first, second)
+    broker.up = True
+    await emptied(broker)
+    assert broker.numbers(ALERTS) == list(range(10))
 
 
 async def test_many_tasks_that_publish_through_an_outage_keep_their_own_order(broker):
