@@ -39,11 +39,11 @@ class PowerTree:
         return np.asarray(self.live_outlets().any(axis=1))
 
     def step(self, seconds: float, node_watts: FloatArray) -> None:
-        """Split each node's watts over its live supplies and sum them by phase. Joules in equal joules out."""
+        """Split each node's watts over its live supplies and sum them by phase; a node without any must draw none."""
         live = self.live_outlets()
         share = np.where(live.all(axis=1), self.supply_share, live[:, 0].astype(np.float64))
         self.outlet_watts[:, 0] = node_watts * share
-        self.outlet_watts[:, 1] = node_watts * (1.0 - share) * live.any(axis=1)
+        self.outlet_watts[:, 1] = node_watts * (1.0 - share)
         self.volts[:] = (VOLTS + self._rng.uniform(-0.5, 0.5, self.volts.shape)) * self.feed_live[:, :, None]
         for side in range(2):
             summed = np.bincount(

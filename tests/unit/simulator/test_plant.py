@@ -75,6 +75,31 @@ def test_off_after_on_wins_even_while_the_node_boots() -> None:
     assert plant.machines.state[0] == NodeState.OFF
 
 
+def test_on_right_after_off_wins_and_the_node_never_stops() -> None:
+    plant = loaded()
+    plant.chassis(0, on=False)
+    run(plant, 0.5)
+    plant.chassis(0, on=True)
+    run(plant, 60)
+    assert plant.machines.state[0] == NodeState.RUNNING
+    assert plant.machines.boots[0] == 0
+
+
+def test_a_boot_that_was_cut_short_does_not_count_for_the_next() -> None:
+    plant = loaded()
+    plant.chassis(0, on=False)
+    run(plant, 5)
+    plant.chassis(0, on=True)
+    run(plant, 15)
+    plant.chassis(0, on=False)
+    run(plant, 3)
+    plant.chassis(0, on=True)
+    run(plant, 15)
+    assert plant.machines.state[0] == NodeState.BOOTING
+    run(plant, 8)
+    assert plant.machines.state[0] == NodeState.RUNNING
+
+
 def test_a_node_without_live_outlets_is_dead_and_so_is_its_bmc() -> None:
     plant = loaded()
     plant.switch_outlet(0, 0, on=False)
