@@ -3,7 +3,7 @@
 Point names are those of the SunSpec definitions, from which type, place and scale factor come. Where two models say the
 same thing the first in this list wins: 713 and 701 belong to the whole storage unit, 802 to its battery. Power is
 positive when the battery discharges (model 701: injecting); a vendor's statement of conformance may say otherwise.
-Model 704 holds the set points: its enable states are read, so that a set point somebody else left behind is seen.
+Model 704 holds the set points: they are read, so that one that somebody else left behind is seen.
 """
 
 from devices.profiles.profile import Profile, Table
@@ -28,6 +28,9 @@ PROFILE = Profile(
             points=(
                 _point("bess_power_watts", "W"),
                 _point("bess_frequency_hertz", "Hz"),
+                _point("bess_ac_voltage_volts", "LNV"),
+                _point("bess_ac_current_amperes", "A"),
+                _point("bess_ambient_temperature_celsius", "TmpAmb"),
                 _point("bess_grid_connected", "ConnSt"),
                 _point("bess_inverter_state", "InvSt"),
                 _point("bess_discharged_energy_joules_total", "TotWhInj", JOULES_PER_WATT_HOUR),
@@ -59,6 +62,7 @@ PROFILE = Profile(
                 _point("bess_charge_status", "ChaSt"),
                 _point("bess_cell_voltage_max_volts", "CellVMax"),
                 _point("bess_cell_voltage_min_volts", "CellVMin"),
+                _point("bess_cell_voltage_average_volts", "CellVAvg"),
                 _point("bess_dc_voltage_volts", "V"),
                 _point("bess_dc_current_amperes", "A"),
                 _point("bess_power_watts", "W"),
