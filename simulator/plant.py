@@ -78,6 +78,7 @@ class Plant:
         self.events: list[list[NodeEvent]] = [[] for _ in range(count)]
         self._was_powered = self.power.powered()
         self._orders = np.zeros(count, dtype=np.int64)
+        self._starts = np.zeros(count, dtype=np.int64)
         self._sequence = itertools.count()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -156,10 +157,12 @@ class Plant:
         if self._orders[node] != order or not self.power.powered()[node] or self.machines.state[node] != NodeState.OFF:
             return
         self.machines.switch_on(node)
-        self.after(self.boot_seconds, lambda: self._up_now(node, order))
+        self._starts[node] += 1
+        start = self._starts[node]
+        self.after(self.boot_seconds, lambda: self._up_now(node, start))
 
-    def _up_now(self, node: int, order: int) -> None:
-        if self._orders[node] == order:
+    def _up_now(self, node: int, start: int) -> None:
+        if self._starts[node] == start:
             self.machines.boot_done(node, self.now)
 
     def switch_outlet(self, node: int, side: int, *, on: bool, delay_seconds: float = 0.0) -> None:

@@ -100,6 +100,17 @@ def test_a_boot_that_was_cut_short_does_not_count_for_the_next() -> None:
     assert plant.machines.state[0] == NodeState.RUNNING
 
 
+def test_a_second_on_while_the_node_boots_changes_nothing() -> None:
+    plant = loaded()
+    plant.chassis(0, on=False)
+    run(plant, 5)
+    plant.chassis(0, on=True)
+    run(plant, 5)
+    plant.chassis(0, on=True)
+    run(plant, 17)
+    assert plant.machines.state[0] == NodeState.RUNNING
+
+
 def test_a_node_without_live_outlets_is_dead_and_so_is_its_bmc() -> None:
     plant = loaded()
     plant.switch_outlet(0, 0, on=False)
