@@ -17,6 +17,7 @@ from bus.bell import Bell
 from bus.checks import placed, unknown_topic
 from bus.embedded_consumer import GroupConsumer, Reader
 from bus.embedded_log import Part
+from bus.metrics import add_up
 from bus.port import Consumer, Message, Publisher, Record
 from bus.sqlite import Job, Writer, connect, refusal
 from bus.topics import TOPICS, Topic
@@ -50,7 +51,9 @@ class EmbeddedBus:
         self._parts: dict[tuple[str, int], int] = {}
         self._counts: dict[str, int] = {}
         self._look_up_parts()
-        self._consumers: list[Consumer] = []
+        self._consumers: list[Reader] = []
+        self._past: dict[str, int] = {}
+        """Counters of consumers that are closed."""
 
     @classmethod
     async def open(
@@ -90,15 +93,14 @@ class EmbeddedBus:
         del session_seconds
         consumer = GroupConsumer(self, group=group, topics=topics, parts=self.parts(topics), member=member)
         await consumer.join()
-        self._consumers.append(consumer)
-        return consumer
+        return self._entered(consumer)
 
     async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
         """Every partition from a time on, without a group."""
         parts = self.parts(topics)
         with self.guarded():
             starts = {part: 0 if since_ms is None else log.offset_since(self.reading, part, since_ms) for part in parts}
-        return Reader(self, starts)
+        return self._entered(Reader(self, starts))
 
     async def latest(self, topic: str) -> dict[str, Record]:
         """The last record of each key of a compacted topic."""
@@ -116,6 +118,21 @@ class EmbeddedBus:
                 after = piece[-1].key
                 await asyncio.sleep(0)
         return found
+
+    def meters(self) -> dict[str, int]:
+        """The counters of this process."""
+        total = dict(self._past)
+        for counted in (self, *self._consumers):
+            add_up(total, counted)
+        return total | {"pending": 0}
+
+    def _entered(self, consumer: Reader) -> Reader:
+        """Remember an open consumer, and of closed ones only their counters."""
+        for closed in [one for one in self._consumers if one.closed]:
+            add_up(self._past, closed)
+            self._consumers.remove(closed)
+        self._consumers.append(consumer)
+        return consumer
 
     async def close(self) -> None:
         """Close the consumers, write what waits, close the file."""

@@ -44,7 +44,7 @@ class Reader:
         self._bus = bus
         self._positions = dict(positions)
         self._turn = 0
-        self._closed = False
+        self.closed = False
         self.fetched = 0
         self.missed = 0
         """Records that retention took before they were fetched (on a compacted topic: that compaction took)."""
@@ -52,7 +52,7 @@ class Reader:
     async def fetch(self, *, limit: int = 1000, timeout_seconds: float = 1.0) -> list[Record]:
         """Records in order per partition, as soon as there is one; empty after the timeout."""
         until_ns = self._bus.clock.boottime_ns() + int(timeout_seconds * 1e9)
-        while not self._closed:
+        while not self.closed:
             rung = self._bus.bell.rung
             await self._prepare()
             records = await self._read(limit)
@@ -77,7 +77,7 @@ class Reader:
 
     async def close(self) -> None:
         """End; a waiting fetch returns."""
-        self._closed = True
+        self.closed = True
         self._bus.bell.wake()
 
     async def _prepare(self) -> None:
@@ -156,7 +156,7 @@ class GroupConsumer(Reader):
 
     async def close(self) -> None:
         """Hand the partitions back; what was fetched and not committed is delivered again."""
-        if self._closed:
+        if self.closed:
             return
         await super().close()
         await self._bus.write(lambda connection: groups.leave(connection, self._member))

@@ -339,7 +339,7 @@ class KafkaConsumer:
         self._committed: dict[TopicPartition, int] = {}
         self._quiet_since_ns = 0
         self._behind_before = False
-        self._closed = False
+        self.closed = False
         self.fetched = 0
         self.rebuilt = 0
         self.failed_commits = 0
@@ -356,7 +356,7 @@ class KafkaConsumer:
 
     async def fetch(self, *, limit: int = 1000, timeout_seconds: float = 1.0) -> list[Record]:
         """Records in order per partition, as soon as there is one; empty after the timeout, and while the broker is away."""
-        if self._closed:
+        if self.closed:
             return []
         try:
             client = self._client or await self.connect()
@@ -440,7 +440,7 @@ class KafkaConsumer:
 
     async def close(self) -> None:
         """Leave the group."""
-        self._closed = True
+        self.closed = True
         await self._abandon()
 
     async def _behind(self) -> dict[TopicPartition, int]:

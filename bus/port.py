@@ -87,6 +87,9 @@ class Bus(Protocol):
     async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
         """Every partition from a time on (None: from the earliest), without a group; `commit` does nothing."""
 
+    def meters(self) -> dict[str, int]:
+        """The counters of this process (`bus.metrics` shows them to Prometheus)."""
+
     async def latest(self, topic: str) -> dict[str, Record]:
         """The last record of each key; a key whose last record has no value is left out."""
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from bus.checks import placed
 from bus.errors import BusError
-from bus.kafka import KafkaLog, Sender
+from bus.kafka import KafkaConsumer, KafkaLog, Sender
+from bus.metrics import add_up
 from bus.port import Consumer, Message, Publisher, Record
 from bus.spool import RingSize, Spool
 from bus.topics import TOPICS, Topic
@@ -32,7 +33,9 @@ class SpooledBus:
         self.log = log
         self.spool = spool
         self._publisher: SpooledPublisher | None = None
-        self._consumers: list[Consumer] = []
+        self._consumers: list[KafkaConsumer] = []
+        self._past: dict[str, int] = {}
+        """Counters of consumers that are closed."""
 
     @classmethod
     async def open(
@@ -67,24 +70,36 @@ class SpooledBus:
     ) -> Consumer:
         """A member of a group. Raises `BusError` when the broker is away."""
         consumer = await self.log.consumer(group=group, topics=topics, member=member, session_seconds=session_seconds)
-        self._consumers.append(consumer)
-        return consumer
+        return self._entered(consumer)
 
     async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
         """Every partition from a time on. Raises `BusError` when the broker is away."""
         reader = await self.log.reader(topics=topics, since_ms=since_ms)
-        self._consumers.append(reader)
-        return reader
+        return self._entered(reader)
 
     async def latest(self, topic: str) -> dict[str, Record]:
         """The last record of each key. Raises `BusError` when the broker is away."""
         return await self.log.latest(topic)
 
+    def meters(self) -> dict[str, int]:
+        """The counters of this process."""
+        total = dict(self._past)
+        for counted in (self._publisher, *self._consumers):
+            add_up(total, counted)
+        return total | {"pending": self._publisher.pending() if self._publisher else 0}
+
+    def _entered(self, consumer: KafkaConsumer) -> KafkaConsumer:
+        """Remember an open consumer, and of closed ones only their counters."""
+        for closed in [one for one in self._consumers if one.closed]:
+            add_up(self._past, closed)
+            self._consumers.remove(closed)
+        self._consumers.append(consumer)
+        return consumer
+
     async def close(self) -> None:
         """Leave the groups; what is still in the spool stays there for the next start."""
         try:
-            for consumer in self._consumers:
-                await consumer.close()
+            await asyncio.gather(*[consumer.close() for consumer in self._consumers])
             if self._publisher is not None:
                 await self._publisher.close()
         finally:
