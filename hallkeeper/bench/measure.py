@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from bus.frames import Frame, decode
+from bus.frames import Frame, SeriesTable, decode
 from bus.port import Bus, open_bus
 from bus.topics import FRAMES
 from collectors.service import CollectorService
@@ -23,8 +23,14 @@ from fleet.clock import SystemClock
 from fleet.model import Asset, AssetId, CredentialRefs, Endpoint, Kind, PlantGraph, Site
 from fleet.settings import Settings
 
-WARM_UP_SECONDS = 8.0
-"""Layouts are learned and connections made in this time; it is not measured."""
+WARM_POLLS = 4
+"""Polls of every target before measuring begins: layouts are learned and connections made."""
+WARM_UP_LIMIT_SECONDS = 120.0
+
+DURABLE = {
+    True: "committed to SQLite, synchronous=NORMAL",
+    False: "acknowledged by every in-sync replica of Kafka, acks=all",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,9 @@ class Measured:
     frames: int
     values: int
     """Values in those frames, `up` not counted."""
+
+    durable: str
+    """What made them durable."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -62,7 +71,11 @@ def load_process(module: str, *arguments: str) -> Iterator[dict[str, object]]:
         yield said | {"pid": process.pid}
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def site_of(endpoints: Sequence[Endpoint], kind: Kind, secret: str | None = None) -> Site:
@@ -102,9 +115,12 @@ async def fresh_bus(url: str) -> AsyncIterator[Bus]:
 async def collect(site: Site, bus: Bus, settings: Settings, seconds: float) -> Measured:
     """Run the collectors on a site; measure them after the warm-up."""
     clock = SystemClock()
-    service = CollectorService(site, bus, clock, settings, CollectorRegistry())
+    registry = CollectorRegistry()
+    service = CollectorService(site, bus, clock, settings, registry)
     running = asyncio.create_task(service.run())
-    await asyncio.sleep(WARM_UP_SECONDS)
+    async with asyncio.timeout(WARM_UP_LIMIT_SECONDS):
+        while _polls(registry, site) < WARM_POLLS * len(site.endpoints()) and not running.done():
+            await asyncio.sleep(0.5)
     before, start_ms = resource.getrusage(resource.RUSAGE_SELF), clock.now_ms()
     await asyncio.wait([running], timeout=seconds)
     after, end_ms = resource.getrusage(resource.RUSAGE_SELF), clock.now_ms()
@@ -119,19 +135,30 @@ async def collect(site: Site, bus: Bus, settings: Settings, seconds: float) -> M
         system_seconds=after.ru_stime - before.ru_stime,
         frames=frames,
         values=values,
+        durable=DURABLE[type(bus).__name__ == "EmbeddedBus"],
     )
+
+
+def _polls(registry: CollectorRegistry, site: Site) -> float:
+    """How many polls were answered."""
+    jobs = {one.job for one in site.endpoints()}
+    found = [registry.get_sample_value("hallkeeper_polls_total", {"job": job, "outcome": "answered"}) for job in jobs]
+    return sum(value or 0.0 for value in found)
 
 
 async def count_frames(bus: Bus, sources: set[str], start_ms: int, end_ms: int) -> tuple[int, int]:
     """Frames of these sources that the bus took in that time, read back from it, and the values in them."""
-    reader = await bus.reader(topics=[FRAMES], since_ms=start_ms)
+    reader = await bus.reader(topics=[FRAMES])
+    carrying: set[int] = set()
     frames = values = 0
     while records := await reader.fetch(limit=2000, timeout_seconds=2.0):
         for record in records:
             found = decode(record.value or b"")
+            if isinstance(found, SeriesTable) and any(name == "up" for name, _ in found.series):
+                carrying.add(found.layout)
             if isinstance(found, Frame) and found.source in sources and start_ms <= record.at_ms < end_ms:
                 frames += 1
-                values += len(found) - 1
+                values += len(found) - (found.layout in carrying)
     await reader.close()
     return frames, values
 

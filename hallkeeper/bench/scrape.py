@@ -7,6 +7,7 @@ import json
 import uvloop
 
 from fleet.model import Kind
+from hallkeeper.bench.against import compared, vmagent
 from hallkeeper.bench.measure import Measured, collect, endpoint, fresh_bus, load_process, quick, site_of
 
 TARGETS = 256
@@ -20,7 +21,10 @@ def run(
     with load_process("hallkeeper.bench.load_scrape", "--targets", str(targets), "--seed", str(seed)) as load:
         urls = [f"http://127.0.0.1:{port}/metrics" for port in load["ports"]]
         measured = uvloop.run(_measure(urls, bus, seconds))
-    return result_of(measured, targets=targets, bus=bus, page_bytes=load["page_bytes"])
+        result = result_of(measured, targets=targets, bus=bus, page_bytes=load["page_bytes"])
+        if against == "vmagent":
+            result |= compared(measured, vmagent(urls, seconds))
+    return result
 
 
 async def _measure(urls: list[str], url: str, seconds: float) -> Measured:
@@ -46,9 +50,7 @@ def result_of(measured: Measured, *, targets: int, bus: str, page_bytes: object)
         "cpu_seconds": round(measured.cpu_seconds, 3),
         "cpu_user_seconds": round(measured.user_seconds, 3),
         "cpu_system_seconds": round(measured.system_seconds, 3),
-        "durable": "acknowledged by every in-sync replica (acks=all)"
-        if bus.startswith("kafka")
-        else "committed to SQLite, synchronous=NORMAL",
+        "durable": measured.durable,
         "bus": bus,
     }
 
