@@ -70,6 +70,8 @@ def check_endpoints(document: Document, names: Names, profiles: Collection[str])
             if text is not None:
                 yield from _check_address(document, _Address(spoken, item, text, _nodes_around(item, names)), taken)
             yield from _check_profile(document, item, profiles)
+    for node in root.under(*NODES):
+        yield from _check_kinds(document, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,13 @@ def _check_profile(document: Document, item: Item, profiles: Collection[str]) ->
         near = nearest(profile, sorted(profiles))
         suggestion = f"{near!r}" if near else f"one of {', '.join(sorted(profiles))}"
         yield document.problem(item.at("profile"), f"unknown device family {profile!r}", suggestion)
+
+
+def _check_kinds(document: Document, node: Item) -> Iterator[Problem]:
+    """Two exporters of one kind would be one endpoint, and one source on the bus."""
+    kinds: set[str] = set()
+    for exporter in node.under("exporters"):
+        kind = exporter.text("kind")
+        if kind in kinds:
+            yield document.problem(exporter.at("kind"), f"a second {kind} exporter of one node", "one page a kind")
+        kinds.add(str(kind))

@@ -62,7 +62,7 @@ class Site:
         """Every zone number, ascending."""
         return tuple(sorted({asset.zone for asset in self.assets.values() if asset.kind is Kind.ROW}))
 
-    def credentials_for(self, endpoint: Endpoint, *, write: bool = False) -> str | None:
+    def credentials_for(self, endpoint: Endpoint, write: bool = False) -> str | None:
         """The reference to an endpoint's secret, for `fleet.secrets.read_secret`; None where there is none."""
         if endpoint.credentials is None:
             return None

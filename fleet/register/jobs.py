@@ -10,7 +10,6 @@ JOBS = (
         info("fleet_node_info", "A node, where it stands and what it is", "row", "model"),
         gauge("fleet_node_gpus", "GPUs that a node has when whole (A34)", 0, 64),
         gauge("fleet_node_idle_watts", "What a node draws with no job", 0, 50_000),
-        gauge("fleet_node_max_watts", "The most that a node draws", 0, 50_000),
         info("fleet_feeds", "An outlet that feeds a node", "pdu", "outlet", "feed", "phase"),
         gauge(
             "fleet_pdu_phase_rated_amperes",

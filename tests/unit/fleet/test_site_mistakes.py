@@ -196,6 +196,11 @@ ONE_BY_ONE = {
         "5",
         "power.pdus[0].refresh_seconds: a meter that refreshes every 5 s cannot serve the protective lane, try a meter of 2 s or faster, or protective: false",
     ),
+    "two exporters of a kind": (
+        [("refresh_seconds: 1}]", 'refresh_seconds: 1}, {kind: dcgm, address: "http://{name}/"}]')],
+        "dcgm",
+        "halls[0].rows[0].racks[0].nodes[0].exporters[1].kind: a second dcgm exporter of one node, try one page a kind",
+    ),
     "idle above maximum": (
         [("idle_watts: 2000", "idle_watts: 20000")],
         "20000",
