@@ -86,7 +86,7 @@ class Journal:
             proof=(),
             epoch=intent.epoch,
         )
-        refusal = self._world.ledger.admit(state, intent, budgets, outgoing(state))
+        refusal = self._world.ledger.admit(state, [intent], budgets, outgoing(state))
         if refusal is None:
             self.state = state
             self._world.told(state, "")
@@ -126,7 +126,7 @@ class Journal:
             intents=tuple(closed if known.intent_id == closed.intent_id else known for known in self.state.intents),
             memory={**self.state.memory, **memory},
         )
-        self._world.ledger.conclude(state, closed, outgoing(state))
+        self._world.ledger.conclude(state, [closed], outgoing(state))
         self.state = state
         self._world.told(state, "")
 

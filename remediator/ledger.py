@@ -6,7 +6,7 @@ Every new state leaves a signed event for the bus in the same transaction.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,22 +111,25 @@ class Ledger:
                 db.execute("DELETE FROM leases WHERE remediation=?", (state.remediation_id,))
                 db.execute("DELETE FROM reservations WHERE remediation=?", (state.remediation_id,))
 
-    def admit(self, state: Remediation, intent: Intent, budgets: Sequence[Budget], *events: Outgoing) -> Refusal | None:
-        """Lease, reservations, intent and state in one transaction; a refusal leaves nothing behind."""
+    def admit(
+        self, state: Remediation, intents: Sequence[Intent], budgets: Sequence[Budget], *events: Outgoing
+    ) -> Refusal | None:
+        """Lease, reservations, intents and state in one transaction; a refusal leaves nothing behind."""
         try:
             with self._transaction() as db:
-                _lease(db, state, intent)
+                _lease(db, state)
                 for budget in budgets:
                     db.execute(
                         "INSERT INTO reservations(domain, remediation, allowed) VALUES(?,?,?)"
                         " ON CONFLICT(domain, remediation) DO NOTHING",
                         (str(budget.domain), state.remediation_id, budget.allowed),
                     )
-                db.execute(_INSERT_INTENT, (*_columns(intent), msgspec.json.encode(intent)))
+                for intent in intents:
+                    db.execute(_INSERT_INTENT, (*_columns(intent), msgspec.json.encode(intent)))
                 _put(db, state)
                 _emit(db, events)
         except sqlite3.IntegrityError as error:
-            return _refusal(error, intent)
+            return _refusal(error, state)
         return None
 
     def sent(self, intent_id: str, sent_at_ms: int, wire_state: str) -> None:
@@ -137,31 +140,22 @@ class Ledger:
                 (sent_at_ms, wire_state, intent_id),
             )
 
-    def conclude(self, state: Remediation, intent: Intent, *events: Outgoing) -> None:
-        """The intent's outcome, once and never again another, with the state after it."""
+    def conclude(
+        self, state: Remediation, intents: Sequence[Intent], *events: Outgoing, memory: Mapping[str, Any] | None = None
+    ) -> None:
+        """The intents' outcomes, once and never again others, with the state after them and what must be remembered."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms)"
-                " WHERE id=? AND outcome IS NULL",
-                (
-                    intent.outcome,
-                    intent.text,
-                    intent.closed_at_ms,
-                    intent.wire_state,
-                    intent.sent_at_ms,
-                    intent.intent_id,
-                ),
-            )
+            for intent in intents:
+                db.execute(f"{_CLOSE_INTENT} AND outcome IS NULL", _closing(intent))
             _put(db, state)
             _emit(db, events)
+            for name, value in (memory or {}).items():
+                _remember(db, name, value)
 
     def remember(self, name: str, value: Any) -> None:
         """A named fact that outlives the process: a freeze, a command that was seen."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
-                (name, msgspec.json.encode(value)),
-            )
+            _remember(db, name, value)
 
     def forget(self, name: str) -> None:
         """The fact no longer holds."""
@@ -173,10 +167,7 @@ class Ledger:
         with self._transaction() as db:
             _emit(db, events)
             if name:
-                db.execute(
-                    "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
-                    (name, msgspec.json.encode(value)),
-                )
+                _remember(db, name, value)
 
     def published(self, sequence: int) -> None:
         """The bus accepted everything up to here."""
@@ -284,12 +275,12 @@ def _emit(db: sqlite3.Connection, events: Sequence[Outgoing]) -> None:
         db.execute("INSERT INTO outbox(topic, key, value) VALUES(?,?,?)", (event.topic, event.key, event.value))
 
 
-def _lease(db: sqlite3.Connection, state: Remediation, intent: Intent) -> None:
+def _lease(db: sqlite3.Connection, state: Remediation) -> None:
     """One remediation a target; a lease of its own stays."""
     db.execute(
         "INSERT INTO leases(target, remediation, epoch, since_ms) VALUES(?,?,?,?)"
         " ON CONFLICT(target) DO UPDATE SET epoch=excluded.epoch WHERE leases.remediation=excluded.remediation",
-        (state.target, state.remediation_id, intent.epoch, intent.created_at_ms),
+        (state.target, state.remediation_id, state.epoch, state.updated_at_ms),
     )
     holder = db.execute("SELECT remediation FROM leases WHERE target=?", (state.target,)).fetchone()[0]
     if holder != state.remediation_id:
@@ -302,12 +293,36 @@ _INSERT_INTENT = (
 )
 
 
+_CLOSE_INTENT = (
+    "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms) WHERE id=?"
+)
+
+
+def _closing(intent: Intent) -> tuple[object, ...]:
+    return (
+        intent.outcome,
+        intent.text,
+        intent.closed_at_ms,
+        intent.wire_state,
+        intent.sent_at_ms,
+        intent.intent_id,
+    )
+
+
+def _remember(db: sqlite3.Connection, name: str, value: Any) -> None:
+    """A value of None is forgotten."""
+    if value is None:
+        db.execute("DELETE FROM memory WHERE name=?", (name,))
+        return
+    db.execute(
+        "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+        (name, msgspec.json.encode(value)),
+    )
+
+
 def _adopt_intent(db: sqlite3.Connection, intent: Intent) -> None:
     db.execute(f"{_INSERT_INTENT} ON CONFLICT(id) DO NOTHING", (*_columns(intent), msgspec.json.encode(intent)))
-    db.execute(
-        "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms) WHERE id=?",
-        (intent.outcome, intent.text, intent.closed_at_ms, intent.wire_state, intent.sent_at_ms, intent.intent_id),
-    )
+    db.execute(_CLOSE_INTENT, _closing(intent))
 
 
 def _hold(db: sqlite3.Connection, state: Remediation, domains: Sequence[str]) -> None:
@@ -339,15 +354,15 @@ def _columns(intent: Intent) -> tuple[object, ...]:
     )
 
 
-def _refusal(error: sqlite3.IntegrityError, intent: Intent) -> Refusal:
+def _refusal(error: sqlite3.IntegrityError, state: Remediation) -> Refusal:
     text = str(error)
     if "budget" in text:
-        return Refusal("blast_radius", f"a failure domain of {intent.target} filled up meanwhile")
+        return Refusal("blast_radius", f"a failure domain of {state.target} filled up meanwhile")
     if "lease" in text:
-        return Refusal("lease", f"{intent.target} is held by another remediation ({text})")
+        return Refusal("lease", f"{state.target} is held by another remediation ({text})")
     if "intents.id" in text:
-        return Refusal("repeated", f"intent {intent.intent_id} was written before: it is never sent again")
-    return Refusal("device_busy", f"{intent.lock} has an act whose outcome is not known yet")
+        return Refusal("repeated", "the intent was written before: it is never sent again")
+    return Refusal("device_busy", "an act on the same object has no outcome yet")
 
 
 def _intent(row: tuple[Any, ...]) -> Intent:

@@ -107,7 +107,7 @@ class Remediation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def acted(self) -> bool:
         """Something was sent, or may have been."""
-        return bool(self.intents)
+        return bool(self.intents) or self.intent_id is not None
 
     def moved(self, move: Move, now_ms: int, **changes: Any) -> "Remediation":
         """The next state. Raises `IllegalMoveError` where the table has no such move."""

@@ -23,6 +23,13 @@ def rule_texts(settings: Settings) -> Mapping[str, Mapping[str, object]]:
     return found
 
 
+def rule_files(settings: Settings, rules: frozenset[str]) -> tuple[Path, ...]:
+    """The rule files that hold these uids."""
+    names = {rule.rpartition("/")[0].rpartition("/")[0] for rule in rules}
+    folders = [Path(folder) for folder in settings.rules or (SHIPPED_RULES,)]
+    return tuple(folder / name for folder in folders for name in sorted(names) if (folder / name).is_file())
+
+
 def _texts(path: Path, folder: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Uid and text of each alerting rule in a file."""
     document = _data(path)

@@ -19,6 +19,7 @@ from remediator.attempt import Bench
 from remediator.backtests import may_enforce
 from remediator.claims import BusClaims, ClaimsLeadership
 from remediator.cluster import Cluster
+from remediator.cluster_reader import KubernetesCluster, open_cluster
 from remediator.commands import Desk
 from remediator.gauges import Gauges
 from remediator.intake import Intake
@@ -66,13 +67,14 @@ class RemediatorService:
         self._gauges = Gauges(registry, Lane.CORRECTIVE)
         self._actuator = actuator or SocketActuator(settings.data / "actuator-corrective.sock")
         self._leadership = leadership
+        self._cluster = cluster or open_cluster(site, clock)
         self._signal = signals_of(site, settings.intervals)
         self._window = window or LiveWindow(depth_seconds=WINDOW_SECONDS, names=METRICS)
         self._around = Around(site, self._window, self._signal)
         self._sight = Sight(
             site=site,
             window=self._window,
-            cluster=cluster,
+            cluster=self._cluster,
             signal=self._signal,
             usual_watts=self._around.usual,
             stop_events=self._around.stop_events,
@@ -112,6 +114,8 @@ class RemediatorService:
                 await self._serve(leadership, ledger, outbox, succession)
         finally:
             ledger.close()
+            if isinstance(self._cluster, KubernetesCluster):
+                await self._cluster.close()
 
     def _open_ledger(self) -> Ledger:
         """The ledger; where it cannot be used, an empty one beside it, for watching only."""

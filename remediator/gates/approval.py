@@ -8,8 +8,8 @@ from remediator.verbs import ActionClass, Lane, Mode
 def is_approved(proposal: Proposal, facts: Facts) -> Refusal | None:
     """Mode approve needs a yes; the protective lane switches only under a pre-armed policy or with two persons."""
     given = valid_approvals(facts)
-    if proposal.lane is Lane.PROTECTIVE:
-        if proposal.traits.class_ < ActionClass.A3 or facts.policy_armed or len(given) >= 2:
+    if proposal.lane is Lane.PROTECTIVE and proposal.traits.class_ >= ActionClass.A3:
+        if proposal.restores or facts.policy_armed or len(given) >= 2:
             return None
         return Refusal("policy", "switching off needs a pre-armed policy or two persons", ask=True)
     needed = _needed(proposal, facts)

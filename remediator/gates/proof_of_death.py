@@ -26,8 +26,19 @@ def is_dead_or_drained(proposal: Proposal, facts: Facts) -> Refusal | None:
     if proposal.verb is Verb.CORDON and proposal.cause is Cause.SILENCE:
         return lives(proposal, facts.vitals)
     if proposal.verb in CUTS:
-        return proven_dead(proposal, facts.vitals) if proposal.cause is Cause.SILENCE else _drained(proposal, facts)
+        return _may_be_cut(proposal, facts)
     return None
+
+
+def _may_be_cut(proposal: Proposal, facts: Facts) -> Refusal | None:
+    match proposal.cause:
+        case Cause.SILENCE:
+            return proven_dead(proposal, facts.vitals)
+        case Cause.REPORTED_FAULT:
+            return _drained(proposal, facts)
+        case Cause.OVERLOAD:
+            off = facts.vitals.bmc_on is False and facts.vitals.outlets_off
+            return None if off else Refusal("running_host", f"{proposal.target} is not proven off: its outlets stay on")
 
 
 def proven_dead(proposal: Proposal, vitals: Vitals) -> Refusal | None:

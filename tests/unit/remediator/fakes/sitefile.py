@@ -46,7 +46,7 @@ def _text(racks: int, *, simulated: bool, latency: int) -> str:
                 pdus.append(
                     f"    - {{name: pdu-{name}-{feed}, rack: {name}, feed: {feed}, fed_by: [busbar-{feed}],"
                     f' profile: eaton-epdu-g3, address: "127.0.0.1:{26000 + 2 * rack + (feed == "b")}", credentials: pdu,'
-                    f" phases: 3, rated_amperes: 48, volts: 230, outlets: [{', '.join(outlets[feed])}]}}"
+                    f" phases: 3, rated_amperes: 72, volts: 230, outlets: [{', '.join(outlets[feed])}]}}"
                 )
         rows.append("\n".join(lines))
     return f"""site: test

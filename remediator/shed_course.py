@@ -1,0 +1,328 @@
+"""One shed: a PDU over its limit is relieved step by step, each step measured before the next, until the meter proves it."""
+
+from collections.abc import Mapping, Sequence
+
+from bus.events import GateResult
+from devices.orders import State
+from fleet.errors import HallkeeperError
+from remediator.attempt import to_the_end
+from remediator.bands import need
+from remediator.batch import Batch, Sent, proposal_of
+from remediator.facts import Approval, Facts, Proposal, Refusal
+from remediator.gates import Judgement, judge
+from remediator.held import PREFIX, TAKES, Held, Thing
+from remediator.loads import Phase
+from remediator.outcomes import Ambiguous, Outcome, Succeeded, TransientFailure, Unproven
+from remediator.playbook import Playbook, Shed
+from remediator.plans import NoDevice
+from remediator.proof import Verdict, below_proven
+from remediator.protective_facts import protective_facts
+from remediator.records import Intent, Remediation
+from remediator.shed import ShedAct, ShedStep, enough
+from remediator.shed_world import ShedWorld
+from remediator.transitions import Move, Phase as Stage
+from remediator.verbs import Mode, Verb
+
+LOOK_SECONDS = 0.5
+SETTLE_SECONDS: Mapping[Verb, float] = {Verb.SUSPEND_JOB: 20.0}
+"""How long a step is given before the next one is chosen; a cap shows within seconds (default to tune)."""
+SETTLE_DEFAULT_SECONDS = 6.0
+SHOWN_SHARE = 0.3
+"""Of a step's expected relief at least this much must show on the meter for its acts to count as proven (default to tune)."""
+LOOK_BACK_MS = 60_000
+
+
+class ShedCourse:
+    """One shed under way."""
+
+    def __init__(self, state: Remediation, playbook: Playbook, world: ShedWorld) -> None:
+        assert playbook.shed is not None
+        self.playbook = playbook
+        self._shed: Shed = playbook.shed
+        self._world = world
+        self._batch = Batch(state, world)
+        self._tried: set[str] = set()
+        self._last_sent_ms = state.created_at_ms
+
+    @property
+    def state(self) -> Remediation:
+        """Where it stands."""
+        return self._batch.state
+
+    def approve(self, approval: Approval) -> None:
+        """A person's yes."""
+        if self.state.phase is Stage.AWAITING_APPROVAL:
+            kept = (*(given for given in self.state.approvals if given.actor != approval.actor), approval)
+            self._batch.move(Move.AGREE, approvals=kept)
+
+    async def run(self) -> None:
+        """Until the meter proves the relief, or nothing is left to shed."""
+        await self._recover()
+        while not self.state.ended:
+            if self._proven():
+                return
+            chosen = self._chosen()
+            if chosen is not None:
+                await self._take(chosen)
+            await self._world.clock.sleep(LOOK_SECONDS)
+
+    # what the meter says
+
+    def _phases(self) -> tuple[Phase, ...]:
+        return self._world.loads.phases(self.state.target, self._now() - LOOK_BACK_MS)
+
+    def _proven(self) -> bool:
+        """Every phase at the target in two readings after the last send: done."""
+        findings = [below_proven(phase.meter, self._last_sent_ms, phase.limit_amperes) for phase in self._phases()]
+        if not findings or any(finding.verdict is not Verdict.PROVEN for finding in findings):
+            return False
+        lines = tuple(line for finding in findings for line in finding.lines)
+        if self.state.phase is not Stage.PENDING:
+            self._batch.move(Move.STEP_DONE)
+        self._batch.move(Move.FINISH, outcome="Succeeded", proof=lines, reason_code="", reason_text="")
+        return True
+
+    def _needs(self) -> dict[str, float] | None:
+        """Watts that must go, by phase; None while metering is lost: nothing starts then, and everything is kept."""
+        needs = {}
+        for phase in self._phases():
+            load = phase.load(self._now())
+            if load is None:
+                return None
+            amperes = need(load, phase.limit_amperes, self._shed.target, self._shed.margin)
+            needs[phase.phase] = amperes * phase.volts
+        return needs
+
+    def _chosen(self) -> ShedStep | None:
+        needs = self._needs()
+        if needs is None:
+            self._hold(
+                Refusal("metering_lost", f"{self.state.target} is not measured: caps stay, nothing new is taken")
+            )
+            return None
+        if all(watts <= 0 for watts in needs.values()):
+            return None
+        left = [step for step in self._world.plan(self.state.target) if step.what not in self._tried]
+        chosen = enough(left, needs)
+        if not chosen:
+            text = f"nothing is left to shed on {self.state.target}"
+            self._batch.move(Move.ESCALATE, outcome="TransientFailure", reason_code="nothing_left", reason_text=text)
+            return None
+        return _together(chosen)
+
+    def _hold(self, refusal: Refusal) -> None:
+        self._batch.refuse(Judgement((), "freshness", refusal))
+
+    # one step
+
+    async def _take(self, step: ShedStep) -> None:
+        """Gates, admission, one send each, a new measurement."""
+        first = not self.state.memory.get("batches")
+        acts = (*self._cordons(), *step.acts) if first else step.acts
+        passed, refusal, lines = self._judged(acts, step)
+        if not passed:
+            assert refusal is not None
+            self._batch.refuse(refusal)
+            if refusal.refusal is not None and not refusal.refusal.ask and refusal.gate not in _PASSING:
+                self._tried.update(step.what.split("; "))
+            return
+        if self.state.mode is Mode.OBSERVE:
+            would = [{"step": step.what, "verb": act.verb.value, "target": str(act.target)} for _, act in passed]
+            self._batch.move(Move.OBSERVE, arguments={"would": would[:200]}, reason_code="observe")
+            return
+        admitted = self._batch.admit(step.what[:200], passed, lines)
+        if isinstance(admitted, Refusal):
+            self._batch.refuse(Judgement((), "admission", admitted))
+            return
+        self._tried.update(step.what.split("; "))
+        await to_the_end(self._carried_out(step, admitted, {str(act.target): act for act in acts}))
+
+    def _cordons(self) -> tuple[ShedAct, ...]:
+        """Nothing new is admitted on the phases: their nodes are cordoned, those that a person cordoned left to them."""
+        nodes = sorted(self._world.site.graph.nodes_in(self.state.target))
+        return tuple(ShedAct(verb=Verb.CORDON, target=node, arguments={"node": str(node)}) for node in nodes)
+
+    def _judged(
+        self, acts: Sequence[ShedAct], step: ShedStep
+    ) -> tuple[list[tuple[Proposal, ShedAct]], Judgement | None, list[GateResult]]:
+        """The acts that every gate lets by, and the first refusal of the others."""
+        passed: list[tuple[Proposal, ShedAct]] = []
+        refused: Judgement | None = None
+        for act in acts:
+            try:
+                proposal = proposal_of(act, self.state, self._world.site, step.what[:80])
+            except (NoDevice, HallkeeperError):
+                continue
+            judgement = judge(proposal, self._facts(proposal, step))
+            if judgement.refusal is None:
+                passed.append((proposal, act))
+            else:
+                refused = refused or judgement
+        lines = [
+            GateResult(gate=line.gate, passed=line.passed, text=line.text)
+            for line in (refused.lines if refused else ())
+        ]
+        useful = [pair for pair in passed if pair[1].verb is not Verb.CORDON]
+        return (passed if useful else []), refused, lines
+
+    def _facts(self, proposal: Proposal, step: ShedStep) -> Facts:
+        return protective_facts(
+            proposal,
+            self.state,
+            self._phases(),
+            site=self._world.site,
+            switches=self._world.switches,
+            intents=self._world.ledger.intents_since(self._now() - 60_000),
+            vitals=self._world.loads.vitals(proposal.target, self._now()) if proposal.verb is Verb.OUTLET_OFF else None,
+            policy_armed=step.policy is not None,
+            now_ms=self._now(),
+        )
+
+    async def _carried_out(self, step: ShedStep, intents: Sequence[Intent], acts: Mapping[str, ShedAct]) -> None:
+        before = {phase.phase: phase.load(self._now()) for phase in self._phases()}
+        jobs = {str(intent.target): str(acts[str(intent.target)].arguments.get("job", "")) for intent in intents}
+        sent = await self._batch.send(intents)
+        self._last_sent_ms = self._now()
+        shown = await self._shown(step, before, sent)
+        await self._end(step, sent, shown, jobs)
+
+    async def _shown(self, step: ShedStep, before: Mapping[str, float | None], sent: Sequence[Sent]) -> bool:
+        """Whether the meter fell as it should have, within the time that the step is given."""
+        if not any(one.may_have_run for one in sent):
+            return False
+        settle = max((SETTLE_SECONDS.get(one.intent.verb, SETTLE_DEFAULT_SECONDS) for one in sent), default=0.0)
+        until_ms = self._now() + round(settle * 1000)
+        while True:
+            if self._fell(step, before):
+                return True
+            if self._now() >= until_ms:
+                return False
+            await self._world.clock.sleep(LOOK_SECONDS)
+
+    def _fell(self, step: ShedStep, before: Mapping[str, float | None]) -> bool:
+        """Two readings after the send, each lower by a share of what was expected; or the target itself is reached."""
+        for phase in self._phases():
+            rows = phase.meter.measured_after(self._last_sent_ms)
+            if len(rows) < 2:
+                return False
+            was, expected = before.get(phase.phase), step.relief_watts.get(phase.phase, 0.0) / phase.volts
+            reached = all(row.value <= self._shed.target * phase.limit_amperes for row in rows)
+            fell = was is not None and all(was - row.value >= SHOWN_SHARE * expected for row in rows)
+            if not (reached or fell):
+                return False
+        return True
+
+    async def _end(self, step: ShedStep, sent: Sequence[Sent], shown: bool, jobs: Mapping[str, str]) -> None:
+        ended: list[tuple[Sent, str, str]] = []
+        memory: dict[str, Held] = {}
+        held = self._world.held()
+        order = int(self.state.memory.get("batches", 0)) * 1000
+        for one in sent:
+            outcome = await self._outcome(one, shown)
+            ended.append((one, outcome.name, outcome.text))
+            if one.may_have_run and not _was_so(one):
+                order += 1
+                taken = self._taken(one.intent, held, order, jobs.get(str(one.intent.target), ""))
+                held[taken.key] = memory[taken.key] = taken
+        good = all(outcome == "Succeeded" for _, outcome, _ in ended)
+        move = Move.STEP_DONE if good else Move.STEP_FAILED
+        self._batch.conclude(step.what[:200], ended, move=move, held=memory)
+
+    async def _outcome(self, sent: Sent, shown: bool) -> Outcome:
+        if not sent.may_have_run and not _was_so(sent):
+            return TransientFailure(sent.answer.text or sent.answer.state.value)
+        if sent.intent.verb is Verb.CORDON:
+            return Succeeded("cordoned") if await self._cordoned(sent.intent) else Unproven("not seen in the scheduler")
+        if shown:
+            return Succeeded("the phase meter fell")
+        if sent.answer.state is State.UNKNOWN:
+            return Ambiguous(f"sent, not acknowledged, and the phase meter did not fall {sent.answer.text}".strip())
+        return Unproven("acknowledged, and the phase meter did not fall")
+
+    async def _cordoned(self, intent: Intent) -> bool:
+        if self._world.cluster is None:
+            return False
+        try:
+            return (await self._world.cluster.node(str(intent.arguments["node"]))).unschedulable
+        except HallkeeperError:
+            return False
+
+    def _taken(self, intent: Intent, held: Mapping[str, Held], order: int, job: str) -> Held:
+        """What is held from now on, and to what it will be given back."""
+        thing = TAKES[intent.verb]
+        name = held_name(intent)
+        known = held.get(f"{PREFIX}{thing.value}/{name}") or Held(
+            thing=thing,
+            name=name,
+            by={},
+            before=self._world.loads.default_of(intent.target) if thing is Thing.CAP else 0.0,
+            node=str(intent.target),
+        )
+        watts = float(str(intent.arguments.get("watts", 0.0)))
+        group = job or (thing.value if thing is Thing.CORDON else name)
+        return Held(
+            thing=thing,
+            name=name,
+            by=known.taken(self.state.target, watts).by,
+            before=known.before,
+            order=order,
+            node=str(intent.target),
+            group=group,
+        )
+
+    # after a crash
+
+    async def _recover(self) -> None:
+        """Open intents are asked for, never sent; what may have run is held, the meter says the rest."""
+        intents = [i for i in self._world.ledger.open_intents() if i.remediation_id == self.state.remediation_id]
+        if not intents:
+            return
+        if self.state.phase is Stage.ADMITTED:
+            self._batch.move(Move.SEND)
+        if self.state.phase is Stage.EXECUTING:
+            self._batch.move(Move.ANSWER)
+        sent = await self._batch.ask(intents)
+        self._last_sent_ms = self._now()
+        step = ShedStep(what=self.state.step_name, acts=(), relief_watts={})
+        await self._end(step, sent, shown=False, jobs={})
+
+    def _now(self) -> int:
+        return self._world.clock.now_ms()
+
+
+_PASSING = frozenset({"freshness", "trust", "traffic", "stop", "approval", "admission"})
+"""Refusals of these pass by themselves; any other means that this step cannot be taken here."""
+
+
+def _was_so(sent: Sent) -> bool:
+    """The goal was met before: by a person, or by an earlier try; it is not ours to give back."""
+    return (
+        sent.answer.state is State.NOT_SENT
+        and sent.answer.before is not None
+        and sent.answer.before == sent.answer.after
+    )
+
+
+def held_name(intent: Intent) -> str:
+    """The name under which what an intent takes is held."""
+    match intent.verb:
+        case Verb.SUSPEND_JOB | Verb.RESUME_JOB:
+            return f"{intent.arguments['namespace']}/{intent.arguments['job']}"
+        case Verb.OUTLET_OFF | Verb.OUTLET_ON:
+            return f"{intent.device}#{intent.arguments['outlet']}"
+        case _:
+            return str(intent.target)
+
+
+def _together(steps: Sequence[ShedStep]) -> ShedStep:
+    """Caps that are needed now go out at once; anything harder alone, so that it is measured before the next."""
+    caps = [step for step in steps if all(act.verb is Verb.GPU_POWER_LIMIT for act in step.acts)]
+    if not caps or steps[0] not in caps:
+        return steps[0]
+    lowest: dict[str, ShedAct] = {}
+    relief: dict[str, float] = {}
+    for step in caps:
+        lowest |= {str(act.target): act for act in step.acts}
+        for phase, watts in step.relief_watts.items():
+            relief[phase] = relief.get(phase, 0.0) + watts
+    return ShedStep(what="; ".join(step.what for step in caps), acts=tuple(lowest.values()), relief_watts=relief)
