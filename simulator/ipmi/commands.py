@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from simulator.ipmi.fru import inventory
 from simulator.ipmi.sensors import REPOSITORY, WATCHDOG_NUMBER, reading
 from simulator.ipmi.sessions import PRIVILEGE_OPERATOR, PRIVILEGE_USER, Session
 from simulator.machines import NodeState
@@ -37,7 +38,7 @@ CHANGING = {
     (GROUP, 0x04): "set_power_limit", (GROUP, 0x05): "activate_power_limit",
 }  # fmt: skip
 """Commands that would change something and that this BMC refuses, by name for the log."""
-LONGEST_READ = 0xFF
+LONGEST_FRU_READ = 64
 WHOLE_RECORD = 0xFF
 
 Answer = tuple[int, bytes]
@@ -87,7 +88,7 @@ class Bmc:
     # Application -----------------------------------------------------------------------------------------------------
 
     def device_id(self, _: bytes, __: Session) -> Answer:
-        return OK, bytes.fromhex("20 01 02 53 02 87 47 16 00 01 00 00 00 00 00".replace(" ", ""))
+        return OK, bytes.fromhex("20 01 02 53 02 8f 47 16 00 01 00 00 00 00 00".replace(" ", ""))
 
     def system_guid(self, _: bytes, __: Session) -> Answer:
         return OK, self.guid
@@ -129,6 +130,22 @@ class Bmc:
 
     def unix_seconds(self) -> float:
         return self.unix_seconds_at(self.plant.now)
+
+    # Inventory -------------------------------------------------------------------------------------------------------
+
+    def fru_area(self, data: bytes, _: Session) -> Answer:
+        if data != b"\0":
+            return NOT_PRESENT if data else WRONG_LENGTH, b""
+        return OK, len(inventory(self.plant.layout.nodes[self.node])).to_bytes(2, "little") + b"\0"
+
+    def read_fru(self, data: bytes, _: Session) -> Answer:
+        if len(data) != 4 or data[0] != 0:
+            return WRONG_LENGTH if len(data) != 4 else NOT_PRESENT, b""
+        whole, offset = inventory(self.plant.layout.nodes[self.node]), int.from_bytes(data[1:3], "little")
+        if offset >= len(whole):
+            return OUT_OF_RANGE, b""
+        part = whole[offset : offset + min(data[3], LONGEST_FRU_READ)]
+        return OK, bytes((len(part),)) + part
 
     # Storage ---------------------------------------------------------------------------------------------------------
 
@@ -200,6 +217,8 @@ TABLE: Mapping[tuple[int, int], Callable[[Bmc, bytes, Session], Answer]] = {
     (APP, 0x01): Bmc.device_id,
     (APP, 0x37): Bmc.system_guid,
     (APP, 0x3B): Bmc.set_privilege,
+    (STORAGE, 0x10): Bmc.fru_area,
+    (STORAGE, 0x11): Bmc.read_fru,
     (STORAGE, 0x20): Bmc.sdr_status,
     (STORAGE, 0x22): Bmc.reserve_sdr,
     (STORAGE, 0x23): Bmc.get_sdr,

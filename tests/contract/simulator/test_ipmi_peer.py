@@ -142,6 +142,18 @@ async def test_a_long_event_log_is_read_whole_and_in_order(site, ipmi) -> None:
     assert [int(line.split("|")[0], 16) for line in said.splitlines()] == list(range(1, 41))
 
 
+async def test_the_inventory_names_product_board_and_serial_numbers(ipmi) -> None:
+    status, said = await ipmi("fru", "print")
+    fields = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in said.splitlines()}
+    assert status == 0, said
+    assert (fields["Product Name"], fields["Product Serial"], fields["Chassis Serial"]) == (
+        "DGX H100",
+        "SIM-dgx-002",
+        "SIM-dgx-002",
+    )
+    assert fields["Board Product"] == "DGX H100 baseboard"
+
+
 async def test_a_mute_bmc_answers_nothing_and_a_partitioned_one_neither(site, ipmi) -> None:
     for kind in ("bmc-mute", "partition"):
         fault = site.faults.begin({"fault": kind, "target": NODE})
