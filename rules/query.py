@@ -78,7 +78,9 @@ class LiveWindow:
         samples = [sample for back in range(block.arena.slots) for sample in self._samples(block, rows, back)]
         return sorted((sample for sample in samples if sample.at_ms > since_ms), key=lambda sample: sample.at_ms)
 
-    def _rows(self, name: str, matchers: Mapping[str, str]) -> tuple[Block, "np.ndarray[tuple[int], np.dtype[np.int64]]"] | None:
+    def _rows(
+        self, name: str, matchers: Mapping[str, str]
+    ) -> tuple[Block, "np.ndarray[tuple[int], np.dtype[np.int64]]"] | None:
         block = self.window.blocks.get(name)
         if block is None:
             return None

@@ -22,9 +22,7 @@ _FEW: Final = 16
 class Aggregation(Node):
     """`op by (…) (inner)`, one value a group."""
 
-    def __init__(
-        self, op: str, inner: Node, parameter: Node | None, names: tuple[str, ...], *, without: bool
-    ) -> None:
+    def __init__(self, op: str, inner: Node, parameter: Node | None, names: tuple[str, ...], *, without: bool) -> None:
         super().__init__((inner,) if parameter is None else (inner, parameter))
         self._op = op
         self._inner, self._parameter = inner, parameter

@@ -96,7 +96,9 @@ class _Translator:
             raise self.refuse("the @ modifier is not supported in rules, try offset")
         if node.matchers.or_matchers:
             raise self.refuse("'or' between matchers is not Prometheus's, try a regular expression")
-        matchers = [Matcher(each.name, _MATCHES[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers]
+        matchers = [
+            Matcher(each.name, _MATCHES[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers
+        ]
         name = node.name
         named = [each for each in matchers if each.name == NAME and each.match is Match.EQUAL]
         if name is None and len(named) == 1 and len([each for each in matchers if each.name == NAME]) == 1:

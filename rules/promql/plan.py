@@ -1,6 +1,6 @@
 """From tree to plan: equal subexpressions become one node, and the window learns what to keep."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -30,6 +30,9 @@ SPARE_MS: Final = 5_000
 """Kept beyond what is read: the pass runs a little behind the newest sample, and clocks differ by a second."""
 _SILENCE: Final = frozenset({"absent", "absent_over_time", "time", "timestamp"})
 """Functions whose value changes when nothing arrives any more."""
+_OF_ONE: Final[Mapping[str, Callable[[Node], Node]]] = MappingProxyType(
+    {"scalar": functions.ScalarOf, "vector": functions.VectorOf, "timestamp": functions.AtEvaluation}
+)
 _CLAMPS: Final[Mapping[str, tuple[bool, bool]]] = MappingProxyType(
     {"clamp": (True, True), "clamp_min": (True, False), "clamp_max": (False, True)}
 )
@@ -101,9 +104,7 @@ class Planner:
             return binary.ScalarOperation(tree.op, left, right)
         if any(scalars):
             vector, scalar = (right, left) if scalars[0] else (left, right)
-            return binary.WithScalar(
-                tree.op, vector, scalar, scalar_left=scalars[0], bool_modifier=tree.bool_modifier
-            )
+            return binary.WithScalar(tree.op, vector, scalar, scalar_left=scalars[0], bool_modifier=tree.bool_modifier)
         return binary.BetweenVectors(tree.op, left, right, tree.matching, bool_modifier=tree.bool_modifier)
 
     def _aggregate(self, tree: Aggregate) -> Node:
@@ -116,9 +117,7 @@ class Planner:
         parameter = None if tree.parameter is None else self.node(tree.parameter)
         if tree.op in {"topk", "bottomk"}:
             assert parameter is not None
-            return selecting.Extremes(
-                inner, parameter, tree.labels, without=tree.without, highest=tree.op == "topk"
-            )
+            return selecting.Extremes(inner, parameter, tree.labels, without=tree.without, highest=tree.op == "topk")
         return aggregate.Aggregation(tree.op, inner, parameter, tree.labels, without=tree.without)
 
     def _call(self, tree: Call) -> Node:
@@ -130,24 +129,26 @@ class Planner:
         if name == "timestamp" and isinstance(arguments[0], Select):
             self.node(arguments[0])
             return SampleTimes(arguments[0])
-        inner = self.node(arguments[0])
+        return self._of_vector(tree, self.node(arguments[0]))
+
+    def _of_vector(self, tree: Call, inner: Node) -> Node:
+        """Functions whose first argument is a vector or a scalar."""
+        name, others = tree.function, tree.arguments[1:]
         if name in functions.SIMPLE:
             return functions.Simple(name, inner)
         if name in _CLAMPS:
-            bounds = iter([self.node(argument) for argument in arguments[1:]])
+            bounds = iter([self.node(other) for other in others])
             low, high = (next(bounds) if there else None for there in _CLAMPS[name])
             return functions.Clamp(inner, low, high)
         if name == "absent":
-            selector = arguments[0]
+            selector = tree.arguments[0]
             fixed = functions.labels_if_absent(selector.matchers) if isinstance(selector, Select) else {}
             return functions.Absent(inner, fixed)
         if name in {"label_replace", "label_join"}:
-            return _relabel(name, inner, [argument.value for argument in arguments[1:] if isinstance(argument, Text)])
+            return _relabel(name, inner, [other.value for other in others if isinstance(other, Text)])
         if name == "round":
-            return functions.Round(inner, self.node(arguments[1]) if len(arguments) > 1 else None)
-        return {"scalar": functions.ScalarOf, "vector": functions.VectorOf, "timestamp": functions.AtEvaluation}[name](
-            inner
-        )
+            return functions.Round(inner, self.node(others[0]) if others else None)
+        return _OF_ONE[name](inner)
 
     def _range_call(self, tree: Call) -> Node:
         argument = next(argument for argument in tree.arguments if isinstance(argument, SelectRange))

@@ -10,7 +10,7 @@ from rules.promql import over_time
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.ranges import Samples, chunks, row_range, samples
-from rules.promql.rates import RATES, extrapolated
+from rules.promql.rates import RATES, Rate
 from rules.promql.selectors import Selected, Selection
 from rules.promql.tree import SelectRange
 from rules.promql.vector import Vector
@@ -45,7 +45,7 @@ class RangeCall(Node):
 
     def _over(self, now: Pass, block: Block, selected: Selected, parameters: list[float]) -> tuple[Floats, Bools]:
         if self._function in RATES:
-            return extrapolated(now, self._function, block, selected.rows, self._range_ms, self._offset_ms)
+            return Rate(self._function, self._range_ms, self._offset_ms).over(now, block, selected.rows)
         rows = row_range(now, block, selected.rows, self._range_ms, self._offset_ms)
         values, present = np.empty(len(rows.owners)), np.zeros(len(rows.owners), dtype=np.bool_)
         for piece, some in chunks(rows):

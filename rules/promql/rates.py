@@ -4,6 +4,7 @@ Rows whose samples are all good and never fell take the short way: two gathers a
 rules share. The others are read cell by cell, all of them together.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,50 +19,58 @@ COUNTERS: Final = frozenset({"rate", "increase", "irate", "resets"})
 """Functions that look at falls of the value."""
 
 
-def extrapolated(
-    now: Pass, function: str, block: Block, rows: Rows | None, range_ms: int, offset_ms: int
-) -> tuple[Floats, Bools]:
-    """The function over rows of one metric: values, and which rows have one."""
-    span = row_range(now, block, rows, range_ms, offset_ms)
-    shared = stream_range(now, range_ms, offset_ms).extent
-    counter = function != "delta"
-    own = Extent(
-        shared.enough[span.owners], shared.sampled[span.owners], shared.start[span.owners], shared.end[span.owners]
-    )
-    first = span.cells(span.first)
-    values = _finished(span.cells(span.last) - first, first, own, function, range_ms)
-    present = own.enough
-    uneven = span.holes | span.falls if counter else span.holes
-    if np.count_nonzero(uneven):
-        present = present.copy()
-        places = np.flatnonzero(uneven)
-        for piece, some in chunks(span.chosen(places)):
-            values[places[piece]], present[places[piece]] = _exact(now, function, some, range_ms, offset_ms)
-    return values, present
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One of the functions over one range."""
 
+    function: str
+    range_ms: int
+    offset_ms: int
 
-def _finished(result: Floats, first: Floats, own: Extent, function: str, range_ms: int) -> Floats:
-    """Extend the change over the sampled interval to the range."""
-    start = own.start
-    if function != "delta":  # a counter is not extended below zero
-        to_zero = own.sampled * (first / result)
-        start = np.where((result > 0) & (first >= 0) & (to_zero < start), to_zero, start)
-    factor = (own.sampled + start + own.end) / own.sampled
-    if function == "rate":
-        factor /= range_ms / 1000.0
-    return result * factor
+    @property
+    def counts(self) -> bool:
+        """Whether it corrects for resets and never extends below zero."""
+        return self.function != "delta"
 
+    def over(self, now: Pass, block: Block, rows: Rows | None) -> tuple[Floats, Bools]:
+        """The function over rows of one metric (None: all): values, and which rows have one."""
+        span = row_range(now, block, rows, self.range_ms, self.offset_ms)
+        shared = stream_range(now, self.range_ms, self.offset_ms).extent
+        own = Extent(
+            shared.enough[span.owners], shared.sampled[span.owners], shared.start[span.owners], shared.end[span.owners]
+        )
+        first = span.cells(span.first)
+        values = self._finished(span.cells(span.last) - first, first, own)
+        present = own.enough
+        uneven = span.holes | span.falls if self.counts else span.holes
+        if np.count_nonzero(uneven):
+            present = present.copy()
+            places = np.flatnonzero(uneven)
+            for piece, some in chunks(span.chosen(places)):
+                values[places[piece]], present[places[piece]] = self._exact(now, some)
+        return values, present
 
-def _exact(now: Pass, function: str, rows: RowRange, range_ms: int, offset_ms: int) -> tuple[Floats, Bools]:
-    """The same, sample by sample."""
-    read = samples(now, rows)
-    end = now.at_ms - offset_ms
-    last_time = read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))]
-    own = extent(read.times[0], last_time, read.counts, end - range_ms, end)
-    result = read.last - read.values[0]
-    if function != "delta":
-        result = _corrected(result, read)
-    return _finished(result, read.values[0], own, function, range_ms), own.enough
+    def _finished(self, result: Floats, first: Floats, own: Extent) -> Floats:
+        """Extend the change over the sampled interval to the range."""
+        start = own.start
+        if self.counts:
+            to_zero = own.sampled * (first / result)
+            start = np.where((result > 0) & (first >= 0) & (to_zero < start), to_zero, start)
+        factor = (own.sampled + start + own.end) / own.sampled
+        if self.function == "rate":
+            factor /= self.range_ms / 1000.0
+        return result * factor
+
+    def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
+        """The same, sample by sample."""
+        read = samples(now, rows)
+        end = now.at_ms - self.offset_ms
+        last_time = read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))]
+        own = extent(read.times[0], last_time, read.counts, end - self.range_ms, end)
+        result = read.last - read.values[0]
+        if self.counts:
+            result = _corrected(result, read)
+        return self._finished(result, read.values[0], own), own.enough
 
 
 def _corrected(result: Floats, read: Samples) -> Floats:

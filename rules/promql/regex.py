@@ -36,15 +36,15 @@ _FLAGS: Final = re.compile(r"\?([ims]*)(?:-([ims]+))?([:)])")
 _GROUP_NAME: Final = re.compile(r"\?P?<([A-Za-z_]\w*)>")
 
 
-class UnsupportedPattern(ValueError):  # noqa: N818 - says what it is
+class UnsupportedPattern(ValueError):
     """The pattern is not RE2's, or means something else to Python."""
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern for `fullmatch`. Raises `UnsupportedPattern`."""
+def compiled(pattern: str, *, dot_matches_newline: bool = True) -> re.Pattern[str]:
+    """A pattern, for `fullmatch` where it is a matcher's. Raises `UnsupportedPattern`."""
     translated = _Translation(pattern).run()
     try:
-        return re.compile(translated, re.DOTALL | re.ASCII)
+        return re.compile(translated, re.ASCII | (re.DOTALL if dot_matches_newline else 0))
     except (re.error, OverflowError, RecursionError) as error:
         raise UnsupportedPattern(f"regular expression {pattern!r}: {error}") from error
 

@@ -104,8 +104,10 @@ class Selection:
         if len(tables) == 1:
             return tables[0]
         key = tuple(tables)
-        if self._joined is None or len(self._joined[0]) != len(key) or any(
-            old is not new for old, new in zip(self._joined[0], key, strict=True)
+        if (
+            self._joined is None
+            or len(self._joined[0]) != len(key)
+            or any(old is not new for old, new in zip(self._joined[0], key, strict=True))
         ):
             self._joined = key, LabelTable.concat(strings, key)
         return self._joined[1]
@@ -162,4 +164,3 @@ class SampleTimes(Node):
 def _seconds(times: Times) -> Floats:
     seconds: Floats = times / 1000.0
     return seconds
-

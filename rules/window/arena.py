@@ -88,12 +88,13 @@ class Arena:
     @property
     def width(self) -> int:
         """Columns, those in reserve included."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return self.values.nbytes + self.states.nbytes + sum(getattr(self, name).nbytes for name in _ROW_ARRAYS)
+        rows = sum(int(getattr(self, name).nbytes) for name in _ROW_ARRAYS)
+        return self.values.nbytes + self.states.nbytes + rows
 
     def bytes_with(self, rows: int) -> int:
         """What the memory would be with so many more rows, reserve included."""
@@ -107,8 +108,7 @@ class Arena:
     def lay_out(self, wanted: dict[str, int]) -> None:
         """Give every block its columns anew, with reserve; `wanted` names blocks that will hold that many rows."""
         capacities = {
-            block.name: max(block.capacity, _roomy(max(block.size, wanted.get(block.name, 0))))
-            for block in self.blocks
+            block.name: max(block.capacity, _roomy(max(block.size, wanted.get(block.name, 0)))) for block in self.blocks
         }
         width = sum(capacities.values())
         old_spans = [(block, block.span) for block in self.blocks]

@@ -4,12 +4,11 @@ A stream's rows always arrive together: where a layout holds only some of them, 
 their past; series that a layout adds join its largest stream, with a hole before their first sample.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rules.arrays import Rows
+from rules.arrays import Bools, Rows
 from rules.window.arena import ABSENT, Arena, Block
 from rules.window.streams import Streams
 
@@ -51,34 +50,49 @@ class Layout:
     """What the owner of the window derived from `names`."""
 
 
-def rows_of(layout: Layout) -> tuple[Rows, Sequence[Arena], Rows]:
-    """For each kept series its column, the arenas at hand, and the index of its arena among them."""
+@dataclass(slots=True, eq=False)
+class Columns:
+    """Where a layout's series lie now."""
+
+    rows: Rows
+    """For each kept series its column."""
+    arenas: list[Arena]
+    arena_of: Rows
+    """For each kept series the index of its arena."""
+
+    def within(self, chosen: Bools) -> list[tuple[Arena, Rows]]:
+        """Some of the series, arena by arena."""
+        split = [(arena, chosen & (self.arena_of == number)) for number, arena in enumerate(self.arenas)]
+        return [(arena, self.rows[mine]) for arena, mine in split if mine.any()]
+
+    def streams(self) -> Rows:
+        """The stream of each series, -1 where it has none yet."""
+        if len(self.arenas) == 1:
+            return self.arenas[0].stream[self.rows]
+        streams = np.empty(len(self.rows), dtype=np.int64)
+        for number, arena in enumerate(self.arenas):
+            chosen = self.arena_of == number
+            streams[chosen] = arena.stream[self.rows[chosen]]
+        return streams
+
+
+def columns_of(layout: Layout) -> Columns:
+    """Look the layout's series up."""
     starts = np.array([block.start for block in layout.blocks], dtype=np.int64)
     arenas = list({id(block.arena): block.arena for block in layout.blocks}.values())
     arena_of_block = np.array([arenas.index(block.arena) for block in layout.blocks], dtype=np.int64)
-    return starts[layout.block_of] + layout.local, arenas, arena_of_block[layout.block_of]
-
-
-def stream_of(rows: Rows, arenas: Sequence[Arena], arena_of: Rows) -> Rows:
-    """The stream of each row, -1 where it has none yet."""
-    if len(arenas) == 1:
-        return arenas[0].stream[rows]
-    streams = np.empty(len(rows), dtype=np.int64)
-    for number, arena in enumerate(arenas):
-        chosen = arena_of == number
-        streams[chosen] = arena.stream[rows[chosen]]
-    return streams
+    return Columns(starts[layout.block_of] + layout.local, arenas, arena_of_block[layout.block_of])
 
 
 def assign(layout: Layout, streams: Streams) -> None:
     """Give every row of a new layout its stream: its own, or the layout's largest, or a new one."""
-    rows, arenas, arena_of = rows_of(layout)
-    owned = stream_of(rows, arenas, arena_of)
+    columns = columns_of(layout)
+    owned = columns.streams()
     foreign = np.array([stream >= 0 and streams.sources[stream] != layout.source for stream in owned.tolist()], bool)
     for stream in owned[foreign].tolist():  # the series moved to this source: its old one writes it no more
         streams.rows[stream] -= 1
     owned[foreign] = -1
-    _split(layout.source, rows, arenas, arena_of, owned, streams)
+    _split(layout.source, columns, owned, streams)
     homeless = owned < 0
     if not homeless.any():
         return
@@ -88,8 +102,8 @@ def assign(layout: Layout, streams: Streams) -> None:
         found, counts = np.unique(owned[~homeless], return_counts=True)
         home = int(found[counts.argmax()])
     streams.rows[home] += int(homeless.sum())
-    for number, arena in enumerate(arenas):
-        _settle(arena, rows[homeless & (arena_of == number)], home, int(streams.heads[home]))
+    for arena, rows in columns.within(homeless):
+        _settle(arena, rows, home, int(streams.heads[home]))
 
 
 def _settle(arena: Arena, rows: Rows, stream: int, head: int) -> None:
@@ -101,7 +115,7 @@ def _settle(arena: Arena, rows: Rows, stream: int, head: int) -> None:
     arena.stream[rows] = stream
 
 
-def _split(source: str, rows: Rows, arenas: Sequence[Arena], arena_of: Rows, owned: Rows, streams: Streams) -> bool:
+def _split(source: str, columns: Columns, owned: Rows, streams: Streams) -> bool:
     """Where the layout holds only part of a stream, that part becomes a stream of its own; whether that happened."""
     found, counts = np.unique(owned[owned >= 0], return_counts=True)
     divided = False
@@ -112,8 +126,8 @@ def _split(source: str, rows: Rows, arenas: Sequence[Arena], arena_of: Rows, own
         streams.rows[stream] -= count
         streams.rows[twin] = count
         chosen = owned == stream
-        for number, arena in enumerate(arenas):
-            arena.stream[rows[chosen & (arena_of == number)]] = twin
+        for arena, rows in columns.within(chosen):
+            arena.stream[rows] = twin
         owned[chosen] = twin
         divided = True
     return divided
@@ -121,24 +135,24 @@ def _split(source: str, rows: Rows, arenas: Sequence[Arena], arena_of: Rows, own
 
 def derive(layout: Layout, streams: Streams) -> bool:
     """Find the layout's parts again after rows moved; whether a stream was split on the way."""
-    rows, arenas, arena_of = rows_of(layout)
-    owned = stream_of(rows, arenas, arena_of)
-    divided = _split(layout.source, rows, arenas, arena_of, owned, streams)
+    columns = columns_of(layout)
+    owned = columns.streams()
+    divided = _split(layout.source, columns, owned, streams)
     layout.streams = []
     for stream in np.unique(owned).tolist():
         if stream < 0 or streams.sources[stream] != layout.source:
             continue  # another source writes these series now
-        mine = owned == stream
+        mine = [(owned == stream) & (columns.arena_of == number) for number in range(len(columns.arenas))]
         parts = [
-            _part(layout, arena, rows, mine & (arena_of == number))
-            for number, arena in enumerate(arenas)
-            if (mine & (arena_of == number)).any()
+            _part(layout, arena, columns.rows, chosen)
+            for arena, chosen in zip(columns.arenas, mine, strict=True)
+            if chosen.any()
         ]
         layout.streams.append((stream, parts))
     return divided
 
 
-def _part(layout: Layout, arena: Arena, rows: Rows, chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Part:
+def _part(layout: Layout, arena: Arena, rows: Rows, chosen: Bools) -> Part:
     positions = layout.positions[chosen]
     whole = len(positions) == layout.size and bool((positions == np.arange(layout.size)).all())
     blocks = [layout.blocks[number] for number in np.unique(layout.block_of[chosen]).tolist()]

@@ -107,7 +107,8 @@ class Streams:
 
     def times_at(self, numbers: Times) -> Times:
         """The time of one sample a stream; only meaningful where the ring still holds it."""
-        return self.times[numbers & (self.slots - 1), np.arange(self.size)]
+        times: Times = self.times[numbers & (self.slots - 1), np.arange(self.size)]
+        return times
 
     def deepen(self, slots: int) -> None:
         """Rings of at least that many slots; every sample keeps its number."""

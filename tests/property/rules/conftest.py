@@ -99,7 +99,16 @@ def telemetry(seed: int) -> list[Delivery]:
     return deliveries
 
 
-_MATCHERS = ["", '{node="n1"}', '{node!="n1"}', '{node=~"n[12]"}', '{gpu!~"0|1"}', '{gpu="1",node=~"n.*"}', '{node="nope"}', '{rack=""}']
+_MATCHERS = [
+    "",
+    '{node="n1"}',
+    '{node!="n1"}',
+    '{node=~"n[12]"}',
+    '{gpu!~"0|1"}',
+    '{gpu="1",node=~"n.*"}',
+    '{node="nope"}',
+    '{rack=""}',
+]
 _RANGE_FUNCTIONS = (
     "rate increase delta irate idelta deriv changes resets avg_over_time min_over_time max_over_time sum_over_time"
     " count_over_time last_over_time present_over_time stddev_over_time stdvar_over_time absent_over_time"
@@ -123,12 +132,18 @@ def ranges(draw: st.DrawFn) -> str:
 
 
 def grouping(draw: st.DrawFn) -> str:
-    return draw(st.sampled_from(["", " by (node)", " by (node, gpu)", " without (gpu)", " by (rack)", " without (node, gpu)", " by ()"]))
+    return draw(
+        st.sampled_from(
+            ["", " by (node)", " by (node, gpu)", " without (gpu)", " by (rack)", " without (node, gpu)", " by ()"]
+        )
+    )
 
 
 @st.composite
 def scalars(draw: st.DrawFn) -> str:
-    return draw(st.sampled_from(["1", "2", "0", "-1.5", "0.5", "3", "NaN", "Inf", "time()", "scalar(up{node='n1'})", "(2 + 3)"]))
+    return draw(
+        st.sampled_from(["1", "2", "0", "-1.5", "0.5", "3", "NaN", "Inf", "time()", "scalar(up{node='n1'})", "(2 + 3)"])
+    )
 
 
 @st.composite
@@ -137,7 +152,25 @@ def vectors(draw: st.DrawFn, depth: int = 3) -> str:
     if depth == 0:
         return draw(st.one_of(selectors(), ranges(), selectors()))
     inner = lambda: draw(vectors(depth=draw(st.integers(0, depth - 1))))  # noqa: E731
-    kind = draw(st.sampled_from(["leaf", "range", "agg", "agg", "scalar", "compare", "join", "join", "set", "call", "label", "offset", "topk"]))
+    kind = draw(
+        st.sampled_from(
+            [
+                "leaf",
+                "range",
+                "agg",
+                "agg",
+                "scalar",
+                "compare",
+                "join",
+                "join",
+                "set",
+                "call",
+                "label",
+                "offset",
+                "topk",
+            ]
+        )
+    )
     if kind == "leaf":
         return draw(selectors())
     if kind == "range":
@@ -179,7 +212,9 @@ def vectors(draw: st.DrawFn, depth: int = 3) -> str:
     return draw(
         st.sampled_from(
             "abs({0})|ceil({0})|floor({0})|round({0})|round({0}, 0.5)|clamp({0}, 1, 10)|clamp_min({0}, 2)|clamp_max({0}, 3)|exp({0})"
-            "|ln({0})|log2({0})|log10({0})|sqrt({0})|sgn({0})|timestamp({0})|absent({0})|-({0})|vector(scalar({0}))|clamp({0}, 5, 1)".split("|")
+            "|ln({0})|log2({0})|log10({0})|sqrt({0})|sgn({0})|timestamp({0})|absent({0})|-({0})|vector(scalar({0}))|clamp({0}, 5, 1)".split(
+                "|"
+            )
         )
     ).format(inner())
 
@@ -220,9 +255,7 @@ def frames(writer: FrameWriter, delivery: Delivery) -> list[bytes]:
     layout = SeriesLayout.of(list(delivery.values))
     values = np.array([STALE_FLOAT if value is None else value for value in delivery.values.values()])
     quality = np.array([2 if key in delivery.bad else 0 for key in delivery.values], dtype=np.uint8)
-    messages = writer.messages(
-        delivery.source, 1, layout, delivery.at, values, quality if delivery.bad else None
-    )
+    messages = writer.messages(delivery.source, 1, layout, delivery.at, values, quality if delivery.bad else None)
     return [message.value for message in messages]
 
 
@@ -303,7 +336,9 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
         pytest.skip("the oracle needs Go; promtool judges instead")
     program = Path(os.environ.get("HALLKEEPER_ORACLE", tmp_path_factory.mktemp("oracle") / "oracle"))
     if not program.exists():
-        built = subprocess.run([go, "build", "-o", program, "."], cwd=ORACLE, capture_output=True, text=True, check=False, timeout=110)
+        built = subprocess.run(
+            [go, "build", "-o", program, "."], cwd=ORACLE, capture_output=True, text=True, check=False, timeout=110
+        )
         if built.returncode:
             pytest.skip(f"the oracle does not build here: {built.stderr[-300:]}")
     asked = Oracle(program)
@@ -332,4 +367,3 @@ def differences(expr: str, mine: Answer, theirs: Answer) -> str | None:
 def kit() -> dict[str, object]:
     """The pieces above, for test modules that cannot import their neighbours."""
     return dict(globals())
-

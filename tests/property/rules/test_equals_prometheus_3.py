@@ -18,7 +18,9 @@ def test_random_expressions_over_random_telemetry_equal_prometheus_3(oracle, kit
         derandomize=EXAMPLES <= 40,
         database=None,
         report_multiple_bugs=False,
-        phases=(Phase.explicit, Phase.generate, Phase.shrink) if "SHRINK" in os.environ else (Phase.explicit, Phase.generate),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink)
+        if "SHRINK" in os.environ
+        else (Phase.explicit, Phase.generate),
     )
     @given(
         queries=st.lists(kit["vectors"](), min_size=QUERIES, max_size=QUERIES),

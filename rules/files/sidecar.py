@@ -1,0 +1,102 @@
+"""`X.hallkeeper.yaml` beside `X.yaml`: clear thresholds, holds over gaps, protective groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from fleet.document import read_document
+from fleet.errors import Problem
+from fleet.nearest import nearest
+from fleet.nodes import Node, Scalar
+from rules.files.fields import Fields, Mistakes, RuleFileError
+from rules.files.model import Sidecar
+from rules.promql.errors import ExpressionError
+from rules.promql.parse import parse
+from rules.promql.plan import Planner
+
+_FIELDS: Final = ("clear", "clear_for", "hold_over_gap")
+_NOTHING: Final = Sidecar()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarFile:
+    """What one sidecar adds."""
+
+    mistakes: Mistakes
+    protective: frozenset[str] = frozenset()
+    alerts: Mapping[tuple[str, str], Sidecar] = field(default_factory=dict)
+    """By group and alert."""
+    places: Mapping[tuple[str, str], Node] = field(default_factory=dict)
+
+    def of(self, group: str, alert: str) -> Sidecar:
+        """What it adds to an alert."""
+        return self.alerts.get((group, alert), _NOTHING)
+
+    def unused(self, groups: Mapping[str, set[str]]) -> list[Problem]:
+        """Mistakes of the sidecar: its own, and names that its rule file does not have."""
+        for (group, alert), node in self.places.items():
+            known = groups.get(group)
+            if known is None:
+                self._unknown(node, f"groups.{group}", "group", group, groups)
+            elif alert and alert not in known:
+                self._unknown(node, f"groups.{group}.{alert}", "alert", alert, known)
+        return self.mistakes.problems
+
+    def _unknown(self, node: Node, path: str, kind: str, name: str, known: "Mapping[str, object] | set[str]") -> None:
+        near = nearest(name, list(known))
+        suggestion = repr(near) if near else f"one of {', '.join(sorted(known))}"
+        self.mistakes.add(node, path, f"the rule file has no {kind} {name!r}", suggestion)
+
+
+NO_SIDECAR: Final = SidecarFile(mistakes=Mistakes(""), alerts=MappingProxyType({}), places=MappingProxyType({}))
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where a rule file's sidecar lies."""
+    return path.with_name(f"{path.stem}.hallkeeper{path.suffix}")
+
+
+def read_sidecar(path: Path) -> SidecarFile:
+    """Read a sidecar; its mistakes wait for `unused`. Raises `RuleFileError` where it is no YAML."""
+    document = read_document(path, RuleFileError)
+    mistakes = Mistakes(str(path), list(document.problems))
+    top = Fields(document.root, "", mistakes, ("groups", "protective"))
+    alerts: dict[tuple[str, str], Sidecar] = {}
+    places: dict[tuple[str, str], Node] = {}
+    protective = []
+    for number, node in enumerate(top.items("protective")):
+        if isinstance(node, Scalar):
+            protective.append(node.text)
+            places[node.text, ""] = node
+        else:
+            mistakes.add(node, f"protective[{number}]", "must be a group's name", "text")
+    for group, groups_node in top.mapping("groups"):
+        inner = Fields(groups_node, f"groups.{group}", mistakes, _Anything())
+        for alert, node in inner.entries():
+            places[group, alert] = node
+            alerts[group, alert] = _sidecar(Fields(node, f"groups.{group}.{alert}", mistakes, _FIELDS), mistakes)
+    return SidecarFile(mistakes=mistakes, protective=frozenset(protective), alerts=alerts, places=places)
+
+
+def _sidecar(fields: Fields, mistakes: Mistakes) -> Sidecar:
+    clear = fields.text("clear") or None
+    tree = None
+    if clear is not None:
+        try:
+            Planner().compile(clear)
+            tree = parse(clear)
+        except ExpressionError as error:
+            node = fields.node_of("clear") or fields.node
+            where = f" at {error.where} of the expression" if error.where else ""
+            mistakes.add(node, fields.at("clear"), f"{error.message}{where}")
+    hold = fields.duration_ms("hold_over_gap")
+    return Sidecar(clear=clear, clear_tree=tree, clear_for_ms=fields.duration_ms("clear_for"), hold_over_gap_ms=hold)
+
+
+class _Anything(frozenset[str]):
+    """Allows every name: they are looked up in the rule file later."""
+
+    def __contains__(self, _: object) -> bool:
+        return True

@@ -1,0 +1,106 @@
+"""One compiled group: its rules in order, each seeing what those before it recorded."""
+
+from dataclasses import dataclass, field
+
+from bus.frames import FrameWriter
+from bus.port import Message
+from fleet.errors import HallkeeperError
+from rules.alerts.alert import Alert
+from rules.alerts.evaluator import AlertEvaluator
+from rules.alerts.series import ALERT_SERIES, AlertSeries
+from rules.files.model import AlertRule, RuleGroup
+from rules.promql.errors import EvaluationError
+from rules.promql.node import Node
+from rules.promql.passes import Pass
+from rules.promql.plan import Planner
+from rules.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one evaluation of a group gave."""
+
+    changed: list[tuple[AlertEvaluator, Alert]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Rule uid to what kept it from being evaluated; its alerts stay as they were."""
+    evaluated: int = 0
+    """Rules that were evaluated."""
+
+
+class CompiledGroup:
+    """A group and the state of its rules."""
+
+    def __init__(self, group: RuleGroup, planner: Planner) -> None:
+        self.group = group
+        self.rules: list[AlertEvaluator | Recorder] = [
+            AlertEvaluator(rule, planner) if isinstance(rule, AlertRule) else Recorder(rule, group.name, planner)
+            for rule in group.rules
+        ]
+        self._series = {
+            rule.rule.uid: AlertSeries(f"rules/{rule.rule.uid}")
+            for rule in self.rules
+            if isinstance(rule, AlertEvaluator)
+        }
+        self.reads: frozenset[str] | None = _reads([rule.node for rule in self.rules])
+        """Every metric that one of its rules reads; None where patterns find some."""
+
+    @property
+    def alerting(self) -> list[AlertEvaluator]:
+        """Its alerting rules."""
+        return [rule for rule in self.rules if isinstance(rule, AlertEvaluator)]
+
+    def evaluate(self, now: Pass, at_ms: int, writer: FrameWriter, *, lagging: bool, alert_series: bool) -> Outcome:
+        """Every rule once. While the bus lags, rules that silence could trip are left out."""
+        outcome = Outcome()
+        for rule in self.rules:
+            if lagging and rule.reads_silence:
+                if isinstance(rule, AlertEvaluator):
+                    rule.hold(at_ms)
+                continue
+            try:
+                self._one(rule, now, at_ms, writer, outcome, alert_series=alert_series)
+                outcome.evaluated += 1
+            except EvaluationError as error:
+                outcome.failures[rule.rule.uid] = str(error)
+            except (HallkeeperError, ArithmeticError, ValueError, IndexError, MemoryError) as error:
+                outcome.failures[rule.rule.uid] = f"{type(error).__name__}: {error}"
+        return outcome
+
+    def _one(
+        self,
+        rule: AlertEvaluator | Recorder,
+        now: Pass,
+        at_ms: int,
+        writer: FrameWriter,
+        outcome: Outcome,
+        *,
+        alert_series: bool,
+    ) -> None:
+        if isinstance(rule, Recorder):
+            messages = rule.evaluate(now, at_ms, self.group.limit, writer)
+            outcome.messages += messages
+            record(now, messages, frozenset({rule.rule.name}))
+            return
+        outcome.changed += [(rule, alert) for alert in rule.evaluate(now, at_ms, self.group.limit)]
+        if alert_series:
+            messages = self._series[rule.rule.uid].frame(list(rule.alerts.values()), at_ms, writer)
+            record(now, messages, ALERT_SERIES)
+
+
+def record(now: Pass, messages: list[Message], names: frozenset[str]) -> None:
+    """Put frames of our own into the window; rules that follow see them."""
+    for message in messages:
+        now.window.append(message.value)
+    if messages:
+        for name in names:
+            now.wrote(name)
+
+
+def _reads(nodes: list[Node]) -> frozenset[str] | None:
+    names: set[str] = set()
+    for node in nodes:
+        if node.reads is None:
+            return None
+        names |= node.reads
+    return frozenset(names)
