@@ -16,7 +16,7 @@ from fleet.errors import HallkeeperError
 def main(arguments: list[str] | None = None) -> int:
     """Status 0 after a signal, 2 when the settings or what they name cannot be used."""
     parser = argparse.ArgumentParser(prog="agent", description="Hallkeeper's daemon on a node.")
-    parser.add_argument("--config", type=Path, required=True, help="settings file, see docs/agent.md")
+    parser.add_argument("--config", type=Path, required=True, help="settings file, see docs/reference/agent.md")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     structlog.configure(

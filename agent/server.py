@@ -222,7 +222,7 @@ async def body(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except msgspec.DecodeError as error:
-        raise OutOfBounds(f"the request is wrong: {error}, try protocol v1 in docs/agent.md") from error
+        raise OutOfBounds(f"the request is wrong: {error}, try protocol v1 in docs/reference/agent.md") from error
 
 
 _NUMBER = re.compile(r"\d{1,16}(\.\d{1,9})?")

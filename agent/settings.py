@@ -107,7 +107,7 @@ def _problem(document: Document, fault: dict[str, object]) -> Problem:
     place = fault["loc"]
     loc = tuple(part for part in place if isinstance(part, str | int)) if isinstance(place, tuple) else ()
     extra = fault["type"] == "extra_forbidden"
-    advice = "removing it, or the spelling" if extra else "the example in docs/agent.md"
+    advice = "removing it, or the spelling" if extra else "the example in docs/reference/agent.md"
     return document.problem(loc, str(fault["msg"]), advice, key=extra)
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from agent.__main__ import main
 from agent.daemon import read_tokens
-from agent.settings import AgentSettingsError, load_agent_settings
+from agent.settings import AgentSettings, AgentSettingsError, load_agent_settings
 from agent.store import Unusable
 from fleet.errors import SecretError
 from tests.contract.agent.certificates import Authority
@@ -32,6 +32,17 @@ def test_a_right_file_loads_with_paths_beside_it(tmp_path: Path, authority: Auth
     assert loaded.settings.node == "dgx-001"
     assert loaded.settings.listen.startswith("127.0.0.1")
     assert loaded.base == tmp_path.resolve()
+
+
+def test_the_example_of_the_documentation_loads(tmp_path: Path, authority: Authority) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "agent.md").read_text()
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    for path in authority.server():
+        path.rename(tmp_path / path.name)
+    (tmp_path / "agent.yaml").write_text(example)
+    loaded = load_agent_settings(tmp_path / "agent.yaml")
+    assert loaded.settings.checkpoint is not None
+    assert set(AgentSettings.model_fields) == loaded.settings.model_fields_set
 
 
 def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path, authority: Authority) -> None:
