@@ -171,7 +171,7 @@ class Engine:
         readers = layout.readers
         if isinstance(readers, _Readers) and readers.groups_of is self.groups:
             return readers.uids
-        uids = frozenset(uid for uid, group in self.groups.items() if group.reads is None or group.reads & layout.names)
+        uids = frozenset(uid for uid, group in self.groups.items() if group.reads(layout.names))
         layout.readers = _Readers(self.groups, uids)
         return uids
 

@@ -1,5 +1,6 @@
 """One compiled group: its rules in order, each seeing what those before it recorded."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bus.frames import FrameWriter
@@ -13,6 +14,7 @@ from rules.promql.errors import EvaluationError
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner
+from rules.promql.selectors import Selection
 from rules.recorder import Recorder
 
 
@@ -42,13 +44,16 @@ class CompiledGroup:
             for rule in self.rules
             if isinstance(rule, AlertEvaluator)
         }
-        self.reads: frozenset[str] | None = _reads([rule.node for rule in self.rules])
-        """Every metric that one of its rules reads; None where patterns find some."""
+        self._selections = list({id(found): found for rule in self.rules for found in selections(rule.node)}.values())
 
     @property
     def alerting(self) -> list[AlertEvaluator]:
         """Its alerting rules."""
         return [rule for rule in self.rules if isinstance(rule, AlertEvaluator)]
+
+    def reads(self, names: Iterable[str]) -> bool:
+        """Whether one of its rules reads one of the metrics."""
+        return any(selection.takes(name) for name in names for selection in self._selections)
 
     def evaluate(self, now: Pass, at_ms: int, writer: FrameWriter, *, lagging: bool, alert_series: bool) -> Outcome:
         """Every rule once. While the bus lags, rules that silence could trip are left out."""
@@ -97,10 +102,10 @@ def record(now: Pass, messages: list[Message], names: frozenset[str]) -> None:
             now.wrote(name)
 
 
-def _reads(nodes: list[Node]) -> frozenset[str] | None:
-    names: set[str] = set()
-    for node in nodes:
-        if node.reads is None:
-            return None
-        names |= node.reads
-    return frozenset(names)
+def selections(node: Node) -> Iterator[Selection]:
+    """Every selector at or below a node."""
+    found = getattr(node, "selection", None)
+    if isinstance(found, Selection):
+        yield found
+    for child in node.children:
+        yield from selections(child)
