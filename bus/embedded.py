@@ -37,16 +37,15 @@ class EmbeddedBus:
         self.topics = topics
         self.published = 0
         """Messages accepted."""
-        inline = isinstance(clock, VirtualClock)
+        self.reading = _connect(path, topics, zones)
+        self.reading.execute("PRAGMA query_only=1")
         self._writer = Writer(
             path,
             lambda: _connect(path, topics, zones),
-            inline=inline,
+            inline=isinstance(clock, VirtualClock),
             chore=lambda connection: log.sweep(connection, topics, clock.now_ms()),
             boottime_ns=clock.boottime_ns,
         )
-        self.reading = _connect(path, topics, zones)
-        self.reading.execute("PRAGMA query_only=1")
         self.bell = Bell(path.with_name(path.name + ".bells"), clock=clock)
         self._parts: dict[tuple[str, int], int] = {}
         self._counts: dict[str, int] = {}

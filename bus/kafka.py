@@ -95,6 +95,10 @@ class KafkaLog:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(admin.close(), CLOSE_SECONDS)
 
+    def doubt(self) -> None:
+        """Something failed: look for the topics again at the next connection (a broker may come back without them)."""
+        self._ready = False
+
     async def _make(self, admin: AIOKafkaAdminClient, found: Mapping[str, int]) -> None:
         absent = [topic for name, topic in self.topics.items() if not found.get(name)]
         if absent:
@@ -263,7 +267,7 @@ class Sender:
         try:
             await self._log.answered(self._acknowledged(messages), seconds)
         except BaseException:
-            self.broken = True
+            self._log.doubt()
             await self.drop()
             raise
 

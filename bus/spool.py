@@ -66,9 +66,9 @@ class Spool:
         self._lock = lock
         self._clock = clock
         self._size = ring
-        self._writer = Writer(path, lambda: _connect(path), inline=isinstance(clock, VirtualClock))
         self._reading = _connect(path)
         self._reading.execute("PRAGMA query_only=1")
+        self._writer = Writer(path, lambda: _connect(path), inline=isinstance(clock, VirtualClock))
         self.lined = 0
         """Messages in the line now."""
         self.ringed = 0

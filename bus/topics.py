@@ -38,7 +38,7 @@ class Topic:
     """Partitions beside those of the zones."""
     retention_ms: int | None = None
     retention_bytes: int | None = None
-    """For all partitions together."""
+    """Of keys and values in all partitions together; on disk the embedded log takes about a tenth more."""
     compacted: bool = False
     compaction_lag_ms: int = 0
     """How long the whole history is kept before only the last record of each key is."""

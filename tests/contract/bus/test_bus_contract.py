@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bus.port import Message
+from bus.port import Consumer, Message
 from bus.topics import ALERTS, EVENTS, FRAMES, MESSAGE_BYTES, TOPICS, Topic
 from tests.contract.bus.harness import Harness, drained, numbered, numbers, until
 
@@ -182,6 +182,20 @@ async def test_a_member_that_closes_hands_its_partitions_over_at_once(harness: H
     await publisher.publish(numbered(harness.events, 5, start=5))
     assert numbers(await drained(second, 5, patience=15)) == list(range(5, 10))
     await closing
+
+
+async def test_a_named_member_that_restarts_has_its_partitions_back_at_once(harness: Harness):
+    bus, other = await harness.open(partitions=4), await harness.open(partitions=4)
+    second = await other.consumer(group="g", topics=[harness.frames], member="two", session_seconds=30.0)
+    for _ in range(2):
+        first = await bus.consumer(group="g", topics=[harness.frames], member="one", session_seconds=30.0)
+
+        async def shared(first: Consumer = first) -> bool:
+            await asyncio.gather(*[member.fetch(timeout_seconds=0.2) for member in (first, second)])
+            return len(first.assignment()) == len(second.assignment()) == 2
+
+        await until(shared, "two partitions each", patience=10)
+        await first.close()
 
 
 async def test_a_reader_needs_no_group_and_commits_nothing(harness: Harness):
