@@ -71,7 +71,7 @@ class Marks:
             outside = (values < low) | (values > high)
             if not np.count_nonzero(outside):
                 outside = None
-        hidden = self._hiding is not None and np.count_nonzero(np.isin(values[self._hiding[0]], self._hiding[1]))
+        hidden = self._hiding is not None and not self._hiding[1].isdisjoint(values[self._hiding[0]].tolist())
         if outside is None and not hidden:
             return
         self._mark_sentinels(found, values)
@@ -116,7 +116,7 @@ def _field(known: Sequence[Metric | None], field: str, otherwise: float) -> Floa
     return np.array([otherwise if value is None else value for value in found], dtype=np.float64)
 
 
-def _hiding(known: Sequence[Metric | None]) -> tuple[npt.NDArray[np.intp], Floats] | None:
+def _hiding(known: Sequence[Metric | None]) -> tuple[npt.NDArray[np.intp], frozenset[float]] | None:
     """Series whose range does not rule out their own sentinels, and those sentinels; None when there are none."""
     inside = {
         at: [value for value in metric.sentinels if metric.low <= value <= metric.high]
@@ -126,5 +126,4 @@ def _hiding(known: Sequence[Metric | None]) -> tuple[npt.NDArray[np.intp], Float
     where = [at for at, values in inside.items() if values]
     if not where:
         return None
-    values = sorted({value for at in where for value in inside[at]})
-    return np.array(where, dtype=np.intp), np.array(values, dtype=np.float64)
+    return np.array(where, dtype=np.intp), frozenset(value for at in where for value in inside[at])

@@ -18,26 +18,29 @@ UNHURRIED = frozenset({"energy", "sel", "node"})
 class Pace:
     """The timetable of one target."""
 
-    __slots__ = ("_due_ms", "_intervals_ms", "_normal_ms", "_not_before_ms", "_rate", "_spread")
+    __slots__ = (
+        "_due_ms",
+        "_intervals_ms",
+        "_normal_ms",
+        "_not_before_ms",
+        "_rate",
+        "_spread",
+        "fastest",
+        "shortest_ms",
+    )
 
     def __init__(self, name: str, intervals: Mapping[str, float], start_ms: int) -> None:
         """`intervals` in seconds by signal. Starts are spread by the target's name over its shortest interval."""
         self._spread = crc32(name.encode())
         self._normal_ms = {signal: max(int(seconds * 1000), 1) for signal, seconds in intervals.items()}
         self._intervals_ms = dict(self._normal_ms)
+        self.shortest_ms = min(self._normal_ms.values())
+        self.fastest = min(self._normal_ms, key=lambda signal: (self._normal_ms[signal], signal))
+        """The signal that is read most often; an incident does not change which it is."""
         first = start_ms + (self._spread - start_ms) % self.shortest_ms
         self._due_ms = dict.fromkeys(intervals, first)
         self._not_before_ms = first
         self._rate = 1.0
-
-    @property
-    def shortest_ms(self) -> int:
-        return min(self._intervals_ms.values())
-
-    @property
-    def fastest(self) -> str:
-        """The signal that is read most often."""
-        return min(self._normal_ms, key=lambda signal: (self._normal_ms[signal], signal))
 
     @property
     def next_ms(self) -> int:
@@ -71,5 +74,6 @@ class Pace:
             fast = normal if seconds is None or signal in UNHURRIED else min(normal, int(seconds * 1000))
             self._intervals_ms[signal] = fast
             self._due_ms[signal] = min(self._due_ms[signal], now_ms + fast)
+        self.shortest_ms = min(self._intervals_ms.values())
         if seconds is not None:
             self._not_before_ms = min(self._not_before_ms, now_ms + int(seconds * 1000))

@@ -6,9 +6,9 @@ exact: a line whose prefix differs keeps it, so that the joined length gives it 
 Whatever does not fit goes to the strict parser, which alone decides what a page says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -44,7 +44,7 @@ class Values:
 class Layout:
     """What one page looked like: its series, and everything in it that was not a number."""
 
-    __slots__ = ("_count", "_first", "_fixed", "_is_rest", "_is_sample", "_prefixes", "_rest", "known", "series")
+    __slots__ = ("_count", "_first", "_fixed", "_pick_rest", "_pick_samples", "_prefixes", "_rest", "known", "series")
 
     def __init__(self, lines: Sequence[bytes], samples: Sequence[Sample | None]) -> None:
         """`samples` has one entry a line: None for a comment or a blank."""
@@ -53,12 +53,12 @@ class Layout:
         first = {series: at for at, series in reversed(list(enumerate(every)))}
         self.series: tuple[Series, ...] = tuple(dict.fromkeys(every))
         self._first = None if len(first) == len(every) else np.array([first[series] for series in self.series])
-        self._is_sample = [sample is not None for sample in samples]
-        self._is_rest = [sample is None for sample in samples]
+        self._pick_samples = _picker([at for at, sample in enumerate(samples) if sample is not None])
+        self._pick_rest = _picker([at for at, sample in enumerate(samples) if sample is None])
         self._prefixes = [
             line[: sample.start] for line, sample in zip(lines, samples, strict=True) if sample is not None
         ]
-        self._rest = list(compress(lines, self._is_rest))
+        self._rest = self._pick_rest(lines)
         self._count = len(lines)
         self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._rest)) + self._count - max(len(found), 1)
         self.known: dict[bytes, Series] = dict(zip(self._prefixes, every, strict=True))
@@ -67,9 +67,9 @@ class Layout:
     def read(self, page: bytes) -> Values | None:
         """The page's numbers, or None when anything but numbers differs from this layout."""
         lines = page.split(b"\n")
-        if len(lines) != self._count or list(compress(lines, self._is_rest)) != self._rest:
+        if len(lines) != self._count or self._pick_rest(lines) != self._rest:
             return None
-        texts = b",".join(map(bytes.removeprefix, compress(lines, self._is_sample), self._prefixes))
+        texts = b",".join(map(bytes.removeprefix, self._pick_samples(lines), self._prefixes))
         if len(texts) + self._fixed != len(page):
             return None
         try:
@@ -94,12 +94,22 @@ class Layout:
 
     def _one_by_one(self, lines: list[bytes]) -> Values | None:
         """Values that are no JSON numbers (NaN, Inf, -0, timestamps); None leaves the error to the strict parser."""
-        texts = map(bytes.removeprefix, compress(lines, self._is_sample), self._prefixes)
+        texts = map(bytes.removeprefix, self._pick_samples(lines), self._prefixes)
         try:
             found = [value_and_stamp(text.lstrip(b" \t\r")) for text in texts]
         except ValueError:
             return None
         return self.first(values_of(found))
+
+
+def _picker(places: list[int]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
+    """Takes these lines out of all, in one call."""
+    if not places:
+        return lambda _lines: ()
+    if len(places) == 1:
+        return lambda lines: (lines[places[0]],)
+    picker: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*places)
+    return picker
 
 
 def learn(page: bytes, known: dict[bytes, Series] | None = None) -> tuple[Layout, Values]:

@@ -11,6 +11,7 @@ import json
 import random
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 FIELDS = 40
@@ -32,7 +33,7 @@ def fields() -> Iterator[tuple[str, str]]:
 
 
 def draw_numbers(seed: int) -> dict[str, list[bytes]]:
-    """Numbers of each kind as an exporter prints them, of many lengths."""
+    """Numbers of each kind as an exporter prints them, of many lengths; counters grow until the ring begins again."""
     draw = random.Random(seed)
 
     def ring(text: Callable[[], str]) -> list[bytes]:
@@ -43,7 +44,7 @@ def draw_numbers(seed: int) -> dict[str, list[bytes]]:
         "small": ring(lambda: str(draw.randrange(0, 95))),
         "watts": ring(lambda: f"{draw.uniform(60, 700):.3f}"),
         "ratio": ring(lambda: f"{draw.random():.6f}"),
-        "count": ring(lambda: str(draw.randrange(10 ** draw.randrange(1, 13)))),
+        "count": sorted(ring(lambda: str(draw.randrange(10 ** draw.randrange(1, 13)))), key=int),
     }
 
 
@@ -115,7 +116,7 @@ async def serve(targets: int, seed: int) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set_result, None)
     numbers = draw_numbers(seed)
     pages = [Page(target, numbers) for target in range(targets)]
-    servers = [await loop.create_server(lambda page=page: Exporter(page), "127.0.0.1", 0) for page in pages]
+    servers = [await loop.create_server(partial(Exporter, page), "127.0.0.1", 0) for page in pages]
     ports = [server.sockets[0].getsockname()[1] for server in servers]
     print(json.dumps({"ports": ports, "page_bytes": len(pages[0].next()), "series": SERIES}), flush=True)
     await ended

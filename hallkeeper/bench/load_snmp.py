@@ -11,7 +11,6 @@ import random
 import select
 import signal
 import socket
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from types import FrameType
@@ -116,7 +115,7 @@ class Answers:
         return answer
 
     def _binds(self, tag: int, tail: bytes, variant: int) -> Iterator[bytes]:
-        _, first, first_end = element(tail, 0)
+        _, _, first_end = element(tail, 0)
         _, second, second_end = element(tail, first_end)
         _, at, end = element(tail, second_end)
         asked = []
@@ -211,4 +210,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -57,7 +58,7 @@ class Measured:
 
 
 @contextmanager
-def load_process(module: str, *arguments: str) -> Iterator[dict[str, object]]:
+def load_process(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
     """A load generator in a process of its own; yields what it said when it was ready, with its `pid`."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -120,7 +121,7 @@ async def collect(site: Site, bus: Bus, settings: Settings, seconds: float) -> M
     running = asyncio.create_task(service.run())
     async with asyncio.timeout(WARM_UP_LIMIT_SECONDS):
         while _polls(registry, site) < WARM_POLLS * len(site.endpoints()) and not running.done():
-            await asyncio.sleep(0.5)
+            await clock.sleep(0.5)
     before, start_ms = resource.getrusage(resource.RUSAGE_SELF), clock.now_ms()
     await asyncio.wait([running], timeout=seconds)
     after, end_ms = resource.getrusage(resource.RUSAGE_SELF), clock.now_ms()

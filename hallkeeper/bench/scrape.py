@@ -1,7 +1,6 @@
 """From an exporter's page to a durable frame: points per CPU-second, 256 pages of 8 GPUs every second."""
 
 import argparse
-import asyncio
 import json
 
 import uvloop
@@ -37,6 +36,7 @@ async def _measure(urls: list[str], url: str, seconds: float) -> Measured:
 
 
 def result_of(measured: Measured, *, targets: int, bus: str, page_bytes: object) -> dict[str, object]:
+    """The object that is printed."""
     return {
         "bench": "scrape",
         "points_per_cpu_second": round(measured.values_per_cpu_second),

@@ -1,7 +1,6 @@
 """From an agent's tables to a durable frame: varbinds per CPU-second, 288 OIDs an agent every second."""
 
 import argparse
-import asyncio
 import json
 import tempfile
 from pathlib import Path
