@@ -43,7 +43,7 @@ class Tool:
         """Its output. Raises `Refused` when it cannot be started, `Unreachable` past the deadline or while one hangs."""
         if self._left is not None and self._left.returncode is None:
             raise Unreachable(f"{self.program} (process {self._left.pid}) still hangs, try dmesg on the node")
-        process = await self._start(arguments, environment)
+        process = await self._started(arguments, environment)
         try:
             async with asyncio.timeout(deadline_seconds):
                 async with asyncio.TaskGroup() as streams:
@@ -57,6 +57,17 @@ class Tool:
         finally:
             await self._end(process)
         return Ended(status=status, output=output.result(), errors=errors.result())
+
+    async def _started(
+        self, arguments: Sequence[str], environment: Mapping[str, str] | None
+    ) -> asyncio.subprocess.Process:
+        """The process. Cancelled half way, asyncio would kill the program alone and wait for its children's pipes."""
+        starting = asyncio.ensure_future(self._start(arguments, environment))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await self._end(await starting)
+            raise
 
     async def _start(
         self, arguments: Sequence[str], environment: Mapping[str, str] | None

@@ -105,7 +105,22 @@ async def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             await asyncio.sleep(0.01)
+    began = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert time.monotonic() - began < 5
     assert not Path(f"/proc/{int((tmp_path / 'pid').read_text())}").exists()
+
+
+async def test_a_call_cancelled_while_it_starts_leaves_no_process_and_does_not_wait_for_one(tmp_path: Path) -> None:
+    for turns in range(6):
+        tool = Tool(script(tmp_path, "sleep 60 & wait"))
+        task = asyncio.create_task(tool.run([], deadline_seconds=60))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - began < 5
