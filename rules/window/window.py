@@ -216,7 +216,7 @@ class Window:
     def _new_block(self, name: str) -> Block:
         need = self.needs.of(name)
         assert need is not None
-        arena = self._arena(_first_slots(need.depth_ms))
+        arena = self._arena(first_slots(need.depth_ms))
         block = Block(name=name, strings=self.strings, arena=arena, depth_ms=need.depth_ms, counter=need.counter)
         arena.blocks.append(block)
         arena.lay_out({name: 0})
@@ -355,7 +355,7 @@ class Window:
         del self.blocks[block.name]
 
 
-def _first_slots(depth_ms: int) -> int:
+def first_slots(depth_ms: int) -> int:
     """A power of two that holds the depth at the guessed interval."""
     slots = FIRST_SLOTS
     while depth_ms and slots < depth_ms // _GUESSED_INTERVAL_MS + 2:
