@@ -12,6 +12,7 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 
 PEERS = {
     "snmpd": ("snmpd", "/usr/sbin/snmpd"),
+    "snmp-tools": ("snmpget",),
     "ipmi_sim": ("ipmi_sim",),
     "ipmitool": ("ipmitool",),
     "prometheus": ("prometheus",),
@@ -58,6 +59,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("NOT SHOWN HERE: skipped", sep="!")
         for report in skipped:
             terminalreporter.line(f"{report.nodeid}: {report.longrepr[2] if report.longrepr else ''}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a skip is a failure, whoever skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and exitstatus == 0 and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")

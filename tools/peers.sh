@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 declare -A debian=([snmpd]=snmpd [snmpget]=snmp [ipmi_sim]=openipmi [ipmitool]=ipmitool [prometheus]=prometheus
     [prometheus-alertmanager]=prometheus-alertmanager [victoria-metrics]=victoria-metrics [prometheus-snmp-exporter]=prometheus-snmp-exporter
-    [chromium]=chromium)
+    [strace]=strace [kubectl]=kubernetes-client)
 missing=()
 for program in "${!debian[@]}"; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("${debian[$program]}")

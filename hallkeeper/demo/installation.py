@@ -2,20 +2,29 @@
 
 import base64
 import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from bus.signing import SigningKey
 from fleet.clock import Clock
-from fleet.loader import load_site
-from fleet.model import Kind, Site
 
 PLAYBOOKS = ("node-hung", "gpu-fell-off-bus", "phase-overload")
 POLICY_SECONDS = 3600.0
 
 
-def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tuple[str, ...], clock: Clock) -> Path:
+def install(
+    folder: Path,
+    site_file: Path,
+    *,
+    bus: str,
+    webhook: str,
+    idle: tuple[str, ...],
+    clock: Clock,
+    status: Mapping[str, str] | None = None,
+) -> Path:
     """Write `hallkeeper.yaml` and what it names; returns its path. The site is simulated, so its playbooks may act at once."""
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
@@ -28,7 +37,7 @@ def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tupl
     secret = folder / "webhook.yaml"
     write(secret, {"secret": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()})
     policies = folder / "policies.yaml"
-    write(policies, {"policies": [idle_outlets(load_site(site_file), idle, clock)]} if idle else {"policies": []})
+    write(policies, {"policies": [idle_outlets(idle, clock)] if idle else []})
     settings = folder / "hallkeeper.yaml"
     write(
         settings,
@@ -37,6 +46,7 @@ def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tupl
             "data": str(folder / "data"),
             "bus": bus,
             "listen": "127.0.0.1:0",
+            "status": dict(status or {}),
             "oncall": {"webhooks": [{"url": webhook, "secret": f"file:{secret}", "allow_private": True}]},
             "remediation": {"modes": {name: {"default": "enforce"} for name in PLAYBOOKS}, "policies": str(policies)},
             "keys": {"sign": "file:keys/service.yaml", "operator": "file:keys/operator.yaml", "trusted": trusted},
@@ -46,21 +56,10 @@ def install(folder: Path, site_file: Path, *, bus: str, webhook: str, idle: tupl
     return settings
 
 
-def idle_outlets(site: Site, idle: tuple[str, ...], clock: Clock) -> dict[str, object]:
+def idle_outlets(idle: tuple[str, ...], clock: Clock) -> dict[str, object]:
     """A pre-armed, expiring policy: outlets of these idle hosts may be switched off when a phase is overloaded."""
-    assets = [
-        outlet.id
-        for node in idle
-        for outlet in site.graph.outlets_of(
-            next(a.id for a in site.assets.values() if a.id == node and a.kind is Kind.NODE)
-        )
-    ]
-    return {
-        "kind": "idle-outlets",
-        "assets": assets,
-        "expires_at": clock.now_ms() + int(POLICY_SECONDS * 1000),
-        "armed_by": "demo",
-    }
+    expires = datetime.fromtimestamp(clock.now_ms() / 1000 + POLICY_SECONDS, UTC).isoformat(timespec="seconds")
+    return {"kind": "idle-outlets", "assets": list(idle), "expires_at": expires, "armed_by": "the demo"}
 
 
 def write(path: Path, content: dict[str, object]) -> None:
