@@ -7,7 +7,8 @@ when an answer lacks a cell, and every ten minutes.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import TypeVar
 from zlib import crc32
 
 from devices.profiles.profile import Profile
@@ -19,7 +20,6 @@ from fleet.clock import Clock
 from fleet.errors import Malformed, Refused, Unreachable
 from fleet.model import Endpoint
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 SNMP_PORT = 161
@@ -67,13 +67,12 @@ class SnmpReader:
         """
         try:
             async with asyncio.timeout(deadline_seconds):
-                session = await self._opened()
-                readings = [await self._signal(session, signal) for signal in sorted(due)]
+                readings = [await self._signal(signal) for signal in sorted(due)]
         except TimeoutError as error:
-            self._distrust()
+            await self._distrust()
             raise Unreachable(f"{self._where}: no whole answer within {deadline_seconds:g} s") from error
         except (Unreachable, Refused, Malformed) as error:
-            self._distrust()
+            await self._distrust()
             raise type(error)(f"{self._where}: {error}") from error
         return tuple(reading for reading in readings if reading is not None)
 
@@ -84,6 +83,7 @@ class SnmpReader:
             self._session = None
 
     async def _opened(self) -> Session:
+        """The session; over v3 with its engine discovered."""
         if self._session is None:
             try:
                 found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
@@ -91,27 +91,32 @@ class SnmpReader:
                 self._session = Session(address, self._port, timeout_seconds=self._attempt_seconds, user=self._user)
             except OSError as error:
                 raise Unreachable(f"no socket to it ({error}), try its address") from error
-        await self._ready(self._session)
+        await self._session.ready()
         return self._session
 
-    async def _ready(self, session: Session) -> None:
+    async def _again(self, request: Callable[[Session], Awaitable[T]]) -> T:
+        """A request, sent again when it is not answered.
+
+        Over v3 each try begins with a session of its own: gufo passes over the report of an agent that restarted.
+        """
         for left in reversed(range(ATTEMPTS)):
             try:
-                await session.ready()
-            except Unreachable:
+                return await request(await self._opened())
+            except (Unreachable, Refused):
+                if self._integrity:
+                    await self.close()
                 if not left:
                     raise
-            else:
-                return
+        raise AssertionError("the last try returns or raises")
 
-    async def _signal(self, session: Session, signal: str) -> Reading | None:
+    async def _signal(self, signal: str) -> Reading | None:
         plan = self._plans.get(signal)
         if plan is None or self._clock.now_ms() >= self._learn_at_ms[signal]:
-            plan = await self._learn(session, signal)
-        raw = await self._raw(session, plan)
+            plan = await self._learn(signal)
+        raw = await self._raw(plan)
         if raw is None:
-            plan = await self._learn(session, signal)
-            raw = await self._raw(session, plan)
+            plan = await self._learn(signal)
+            raw = await self._raw(plan)
         if not plan.oids:
             return None
         if raw is None:
@@ -119,36 +124,36 @@ class SnmpReader:
         values, quality = decode(plan, raw, integrity=self._integrity)
         return Reading(series=plan.series, values=values, quality=quality, at_ms=self._clock.now_ms(), signal=signal)
 
-    async def _learn(self, session: Session, signal: str) -> Plan:
+    async def _learn(self, signal: str) -> Plan:
         """Walk the signal's columns and plan what to read from now on."""
         columns = {}
         for oid in wanted(self._profile, signal):
-            columns[oid] = await self._again(session, session.column, oid, max_repetitions=self._at_once)
+            columns[oid] = await self._again(partial(Session.column, base=oid, max_repetitions=self._at_once))
         plan = plan_of(self._profile, signal, columns, self._plans.get(signal))
         if not plan.oids and not any(known.oids for known in self._plans.values()):
-            await self._nothing(session)
+            await self._nothing()
         first = signal not in self._plans
         wait_ms = LEARN_SECONDS * 1000 * (self._spread if first else 1.0)
         self._learn_at_ms[signal] = self._clock.now_ms() + int(max(wait_ms, 60_000))
         self._plans[signal] = plan
         return plan
 
-    async def _nothing(self, session: Session) -> None:
+    async def _nothing(self) -> None:
         """The agent has not one cell of the group: say which family it is, if it is another one."""
-        told = (await self._again(session, session.values, [SYS_OBJECT_ID])).get(SYS_OBJECT_ID)
+        told = (await self._again(partial(Session.values, oids=[SYS_OBJECT_ID]))).get(SYS_OBJECT_ID)
         if not isinstance(told, str) or not told.startswith(self._profile.sys_object_id):
             raise Refused(
                 f"it serves nothing of profile {self._profile.name} and its sysObjectID is {told!r},"
                 f" expected {self._profile.sys_object_id}, try another profile"
             )
 
-    async def _raw(self, session: Session, plan: Plan) -> list[Raw] | None:
+    async def _raw(self, plan: Plan) -> list[Raw] | None:
         """The plan's raw values in its order; None when the agent lacks one of them."""
         raw: list[Raw] = []
         at = 0
         while at < len(plan.oids):
             asked = plan.oids[at : at + self._at_once]
-            answer = await self._again(session, session.values, asked)
+            answer = await self._again(partial(Session.values, oids=asked))
             if not answer and self._at_once > 1:
                 self._at_once = max(self._at_once // 2, 1)  # tooBig: gufo shows an error status as an empty answer
                 continue
@@ -159,22 +164,7 @@ class SnmpReader:
             at += len(asked)
         return raw
 
-    async def _again(
-        self, session: Session, request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """A request, sent again when it is not answered; over v3 the engine is discovered again before the last try."""
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                return await request(*args, **kwargs)
-            except (Unreachable, Refused):
-                if not left:
-                    raise
-                session.forget_engine()
-                await session.ready()
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _distrust(self) -> None:
-        """After a failure nothing of the session is taken for granted but its tables."""
+    async def _distrust(self) -> None:
+        """After a failure nothing is taken for granted but what its tables hold."""
         self._at_once = self._profile.max_repetitions
-        if self._session is not None:
-            self._session.forget_engine()
+        await self.close()

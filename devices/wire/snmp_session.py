@@ -120,10 +120,6 @@ class Session(SnmpSession):  # type: ignore[misc]  # gufo ships types that its c
                 await self.refresh()
             self._refreshed_at = time.monotonic()
 
-    def forget_engine(self) -> None:
-        """The agent may have restarted: discover its boots and time before the next request."""
-        self._refreshed_at = float("-inf")
-
     async def values(self, oids: Sequence[str]) -> dict[str, Raw]:
         """One GET: what the agent has of these. Empty stands for an error status (tooBig) or for none of them."""
         with mapped():
