@@ -29,6 +29,7 @@ _NAME_ONLY = 0x10
 LONGEST_USER = 16
 LONGEST_PASSWORD = 20
 
+HIGHEST_STATUS = 0x12
 _OTHER_SUITE = "has no such cipher suite, try another `suite` in the secret (17 or 3)"
 _STATUS = {
     0x01: "has no free session, try again when others have logged out",
@@ -116,6 +117,8 @@ class Login:
         status = payload[1]
         if status == 0:
             return
+        if status > HIGHEST_STATUS:
+            raise Malformed(f"login answer with status 0x{status:02x}, which does not exist")
         text = f"the BMC {_STATUS.get(status, f'answered with status 0x{status:02x}')}"
         if self._expected is PayloadType.RAKP_4 or status == 0x02:
             # Message 2 proved that both know the password: the BMC has answered a repeated message 1 with another
