@@ -5,36 +5,59 @@ Exit status: 0 done, 1 a check failed or an error was met, 2 wrong usage, 130 in
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import typer
 
 from fleet.errors import HallkeeperError
 from hallkeeper import __version__
-from hallkeeper.commands import bench, demo, keys, remediation, rules, run, site
 
-app = typer.Typer(
-    name="hallkeeper",
-    help="Watches a GPU data hall (power, cooling, machines, jobs) and heals it: guarded, sent once, proven.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+VERBS = {
+    "demo": "demo",
+    "run": "run",
+    **dict.fromkeys(("approve", "deny", "stop", "resume", "lockout", "unlock"), "remediation"),
+    "site": "site",
+    "rules": "rules",
+    "bench": "bench",
+    "keys": "keys",
+}
+"""Verb → the module under `hallkeeper.commands` that has it; only that one is imported, so that a daemon starts quickly."""
+GROUPS = {
+    "site": "The site file: check it, print its schema.",
+    "rules": "Rule files: check them.",
+    "bench": "Measure speed in CPU-seconds against load from another process.",
+    "keys": "Signing keys: make one, show its public half.",
+}
 
 
-@app.command()
 def version() -> None:
     """Print the version."""
     print(f"hallkeeper {__version__}")  # noqa: T201 - data on stdout
 
 
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.add_typer(site.app, name="site", help="The site file: check it, print its schema.")
-app.add_typer(rules.app, name="rules", help="Rule files: check them.")
-app.add_typer(bench.app, name="bench", help="Measure speed in CPU-seconds against load from another process.")
-app.add_typer(keys.app, name="keys", help="Signing keys: make one, show its public half.")
-remediation.mount(app)
+def build(verb: str | None) -> typer.Typer:
+    """The command line with the module of one verb, or with all of them (for help, completion and a verb unknown)."""
+    app = typer.Typer(
+        name="hallkeeper",
+        help="Watches a GPU data hall (power, cooling, machines, jobs) and heals it: guarded, sent once, proven.",
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.command()(version)
+    wanted = {VERBS[verb]} if verb in VERBS else set(VERBS.values())
+    for name in dict.fromkeys(VERBS.values()):
+        if name not in wanted:
+            continue
+        module = import_module(f"hallkeeper.commands.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name, help=GROUPS[name])
+        elif name == "remediation":
+            module.mount(app)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def complain(error: BaseException) -> None:
@@ -54,7 +77,7 @@ def leaves(error: BaseException | None) -> Iterator[BaseException]:
 def main() -> None:
     """Run the command line; an error of ours is its message, without a traceback."""
     try:
-        app()
+        build(sys.argv[1] if len(sys.argv) > 1 else None)()
     except HallkeeperError as error:
         complain(error)
         sys.exit(1)
