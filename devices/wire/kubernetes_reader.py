@@ -127,7 +127,10 @@ class KubernetesReader:
 
     async def _pods(self, path: str, query: Mapping[str, str]) -> list[Pod]:
         """A look-up before an act: one pod that cannot be decoded is an error here, not a gap."""
-        items, _ = await self._api.items(path, query)
+        try:
+            items, _ = await self._api.items(path, query)
+        except Gone as error:
+            raise Unreachable(f"{error}, try again") from error
         return [pod_of(decoded(item, PodObject, self._api.where)) for item in items]
 
     # Following --------------------------------------------------------------------------------------------------------
