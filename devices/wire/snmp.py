@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from zlib import crc32
 
 from devices.profiles.profile import Profile
@@ -23,8 +23,6 @@ from fleet.model import Endpoint
 T = TypeVar("T")
 
 SNMP_PORT = 161
-ATTEMPTS = 3
-"""Sends of one request: reads may repeat; all of them share the poll's deadline."""
 LEARN_SECONDS = 600.0
 """How long a table's rows are taken for granted while every cell answers (default to tune)."""
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
@@ -68,6 +66,8 @@ class SnmpReader:
         try:
             async with asyncio.timeout(deadline_seconds):
                 readings = [await self._signal(signal) for signal in sorted(due)]
+                if not any(plan.oids for plan in self._plans.values()):
+                    await self._nothing()
         except TimeoutError as error:
             await self._distrust()
             raise Unreachable(f"{self._where}: no whole answer within {deadline_seconds:g} s") from error
@@ -95,19 +95,14 @@ class SnmpReader:
         return self._session
 
     async def _again(self, request: Callable[[Session], Awaitable[T]]) -> T:
-        """A request, sent again when it is not answered.
-
-        Over v3 each try begins with a session of its own: gufo passes over the report of an agent that restarted.
-        """
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                return await request(await self._opened())
-            except (Unreachable, Refused):
-                if self._integrity:
-                    await self.close()
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        """A request; over v3 once more with a new session, since gufo passes over the report of an agent that restarted."""
+        try:
+            return await request(await self._opened())
+        except (Unreachable, Refused):
+            if not self._integrity:
+                raise
+        await self.close()
+        return await request(await self._opened())
 
     async def _signal(self, signal: str) -> Reading | None:
         plan = self._plans.get(signal)
@@ -130,22 +125,22 @@ class SnmpReader:
         for oid in wanted(self._profile, signal):
             columns[oid] = await self._again(partial(Session.column, base=oid, max_repetitions=self._at_once))
         plan = plan_of(self._profile, signal, columns, self._plans.get(signal))
-        if not plan.oids and not any(known.oids for known in self._plans.values()):
-            await self._nothing()
         first = signal not in self._plans
         wait_ms = LEARN_SECONDS * 1000 * (self._spread if first else 1.0)
         self._learn_at_ms[signal] = self._clock.now_ms() + int(max(wait_ms, 60_000))
         self._plans[signal] = plan
         return plan
 
-    async def _nothing(self) -> None:
-        """The agent has not one cell of the group: say which family it is, if it is another one."""
+    async def _nothing(self) -> NoReturn:
+        """The agent has not one cell of the profile. Raises what that means: another family, or tables still to come."""
+        self._plans.clear()
         told = (await self._again(partial(Session.values, oids=[SYS_OBJECT_ID]))).get(SYS_OBJECT_ID)
-        if not isinstance(told, str) or not told.startswith(self._profile.sys_object_id):
-            raise Refused(
-                f"it serves nothing of profile {self._profile.name} and its sysObjectID is {told!r},"
-                f" expected {self._profile.sys_object_id}, try another profile"
-            )
+        if isinstance(told, str) and told.startswith(self._profile.sys_object_id):
+            raise Unreachable(f"it is a {self._profile.name} but serves none of its tables yet")
+        raise Refused(
+            f"it serves nothing of profile {self._profile.name} and its sysObjectID is {told!r},"
+            f" expected {self._profile.sys_object_id}, try another profile"
+        )
 
     async def _raw(self, plan: Plan) -> list[Raw] | None:
         """The plan's raw values in its order; None when the agent lacks one of them."""

@@ -39,6 +39,8 @@ REFRESH_SECONDS = 120.0
 """SNMPv3: agents take a message 150 s around their own clock (RFC 3414, 2.2.3); a session idle this long asks anew."""
 ROWS_LIMIT = 4096
 """Rows of one column: beyond it the agent counts in circles."""
+ATTEMPTS = 3
+"""Sends of one request; all of them share the poll's deadline."""
 SMALLER = 4
 """How much smaller the answers of a walk get that may have been cut short."""
 
@@ -122,9 +124,20 @@ class Session(SnmpSession):  # type: ignore[misc]  # gufo ships types that its c
 
     async def values(self, oids: Sequence[str]) -> dict[str, Raw]:
         """One GET: what the agent has of these. Empty stands for an error status (tooBig) or for none of them."""
-        with mapped():
-            answer: dict[str, Raw] = await self.get_many(oids)
-        return answer
+        wanted = list(oids)
+        return await self._asked(lambda: self._sock.send_get_many(wanted), self._sock.recv_get_many)
+
+    async def _asked(self, send: Callable[[], None], receive: Callable[[], T]) -> T:
+        """The answer to one request, sent again while none comes: a read may repeat."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                with mapped():
+                    await self._send(send)
+                    return await self._recv(receive)
+            except Unreachable:
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def column(self, base: str, *, max_repetitions: int) -> list[tuple[Oid, Raw]]:
         """A whole column by GETBULK: index and value of each row. Raises `Malformed` when rows do not ascend.
@@ -147,9 +160,9 @@ class Session(SnmpSession):  # type: ignore[misc]  # gufo ships types that its c
         rows: list[tuple[Oid, Raw]] = []
         while True:
             try:
-                with mapped():
-                    await self._send(lambda: self._sock.send_get_bulk(place))
-                    answer: list[tuple[str, Raw] | None] = await self._recv(lambda: self._sock.recv_get_bulk(place))
+                answer: list[tuple[str, Raw] | None] = await self._asked(
+                    lambda: self._sock.send_get_bulk(place), lambda: self._sock.recv_get_bulk(place)
+                )
             except _EndOfColumn:
                 return rows, False
             _take_rows(rows, answer, base)
@@ -190,3 +203,7 @@ def mapped() -> Iterator[None]:
         raise Malformed(f"an SNMP answer cannot be decoded ({error})") from error
     except OSError as error:
         raise Unreachable(f"SNMP: {error.strerror or error}, try its address and whether it runs") from error
+    except BaseException as error:
+        if type(error).__module__ == "pyo3_runtime":  # gufo's decoder panics on some damaged answers
+            raise Malformed(f"an SNMP answer cannot be decoded ({error})") from None
+        raise

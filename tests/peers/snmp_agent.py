@@ -56,6 +56,7 @@ class Agent(asyncio.DatagramProtocol):
         """Whether to leave each coming request unanswered."""
         self.twist: Callable[[bytes], bytes | None] = lambda answer: answer
         self.port = 0
+        self.peer = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
 
     @property
@@ -67,6 +68,7 @@ class Agent(asyncio.DatagramProtocol):
         self.port = transport.get_extra_info("sockname")[1]
 
     def datagram_received(self, message: bytes, peer: tuple[str, int]) -> None:
+        self.peer = peer
         _, at, _ = element(message, 0)
         _, _, version_end = element(message, at)
         _, _, head_end = element(message, version_end)
