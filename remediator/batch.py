@@ -22,9 +22,6 @@ from remediator.shed_world import ShedWorld
 from remediator.transitions import Move
 from remediator.verbs import TRAITS, Cause, Lane, Plane, Verb
 
-SHOWN_INTENTS = 50
-"""Ids that travel in one event; all of them are in the ledger."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -121,7 +118,7 @@ class Batch:
             verb=intents[0].verb.value,
             class_=f"A{max(intent.class_ for intent in intents)}",
             intent_id=intents[0].intent_id,
-            arguments={"acts": len(intents), "intents": [intent.intent_id for intent in intents[:SHOWN_INTENTS]]},
+            arguments={"acts": len(intents)},
             gates=tuple(lines),
             reason_code="",
             reason_text="",
@@ -159,12 +156,30 @@ class Batch:
         )
 
     async def send(self, intents: Sequence[Intent]) -> list[Sent]:
-        """Each once, all at the same time."""
-        self.move(Move.SEND)
+        """Each once, all at the same time; each intent is told by an event of its own."""
+        self._tell(intents)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._send(intent)) for intent in intents]
         self.move(Move.ANSWER)
         return [task.result() for task in tasks]
+
+    def _tell(self, intents: Sequence[Intent]) -> None:
+        """They go out now: one event an intent, all in one transaction."""
+        states = []
+        state = self.state.moved(Move.SEND, self._now())
+        for intent in intents:
+            state = msgspec.structs.replace(
+                state,
+                sequence=state.sequence + 1,
+                intent_id=intent.intent_id,
+                verb=intent.verb.value,
+                class_=f"A{intent.class_}",
+                arguments={**intent.arguments, "device": str(intent.device), "object": str(intent.target)},
+            )
+            states.append(state)
+        self._world.ledger.record(state, *(outgoing(each) for each in states))
+        self.state = state
+        self._world.told(state, "")
 
     async def ask(self, intents: Sequence[Intent]) -> list[Sent]:
         """After a crash: what became of them, without sending anything."""

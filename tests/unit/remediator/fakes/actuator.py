@@ -80,7 +80,6 @@ class FakeActuator:
         await self.clock.sleep(WIRE_SECONDS)
         self.boundary("before final answer")
         yield final
-        self.boundary("after final answer")
 
     def _refusal(self, message: IntentMessage) -> tuple[State, str] | None:
         if message.epoch < self.highest_epoch:

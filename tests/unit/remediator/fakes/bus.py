@@ -7,7 +7,7 @@ from bus.errors import BusError
 from bus.port import Consumer, Message, Record
 from fleet.clock import VirtualClock
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 
 
 class FakeBus:
