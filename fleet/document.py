@@ -23,6 +23,8 @@ MAX_BYTES = 16 << 20
 """A site of 10,000 nodes written out in full is about 8 MB."""
 MAX_ITEMS = 2_000_000
 """Values after aliases are expanded; stops nested aliases from growing without end."""
+MAX_SHOWN = 500
+"""Characters of a message; a key can be as long as the file."""
 MERGE = "<<"
 
 _TAGS = frozenset({None, "!", STRING_TAG, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
@@ -130,10 +132,16 @@ def _at(file: str, mark: Mark, message: str, suggestion: str, loc: Loc = ()) -> 
         file=file,
         line=mark[0],
         column=mark[1],
-        path=path_text(loc),
-        message=message,
-        suggestion=suggestion,
+        path=_one_line(path_text(loc)),
+        message=_one_line(message),
+        suggestion=_one_line(suggestion),
     )
+
+
+def _one_line(text: str) -> str:
+    """Text of the file inside a message: control characters as escapes, so that it stays one line, and not without end."""
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -81,3 +81,9 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert read_document(path, SiteError).data == {"a": 1}
+
+
+def test_what_the_file_says_cannot_break_a_message_into_lines_or_colour_a_terminal() -> None:
+    document = parse_document('"a\\nb\\e[31m": 1\n', "f.yaml", SiteError)
+    assert str(document.problem(("a\nb\x1b[31m",), "x\ny")) == "f.yaml:1:15: a\\nb\\x1b[31m: x\\ny"
+    assert len(document.problem(("k" * 10_000,), "m" * 10_000).message) == 501
