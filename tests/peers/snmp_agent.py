@@ -23,7 +23,7 @@ def snmprec(path: Path) -> Rows:
     """The rows of a recording: `OID|type|value`, a type with x is hexadecimal."""
     rows: Rows = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        number, kind, value = (line.split("|", 2) + ["", ""])[:3]
+        number, kind, value = ([*line.split("|", 2), "", ""])[:3]
         if kind:
             rows[oid(number)] = encoded(kind, value)
     return rows

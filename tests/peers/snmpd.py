@@ -18,15 +18,14 @@ USERS = (
 PASSED = "1.3.6.1.4.1.534.6.6.7"
 """The branch that the pass_persist script serves: that of Eaton's ePDU G3."""
 
-SCRIPT = (
-    """
+SCRIPT = """
 import sys
 from bisect import bisect_right
 KINDS = {"2": "integer", "65": "counter", "66": "gauge", "67": "timeticks", "70": "counter64", "6": "objectid"}
 rows = {}
 for line in open(sys.argv[1], encoding="utf-8", errors="replace"):
     oid, kind, value = (line.rstrip("\\n").split("|", 2) + ["", ""])[:3]
-    if kind and not kind.endswith("x") and oid.startswith("%s."):
+    if kind and not kind.endswith("x") and oid.startswith(sys.argv[2] + "."):
         rows[tuple(map(int, oid.split(".")))] = (KINDS.get(kind, "string"), value)
 order = sorted(rows)
 while (word := sys.stdin.readline().strip()):
@@ -45,8 +44,6 @@ while (word := sys.stdin.readline().strip()):
     else:
         print("." + ".".join(map(str, found)), rows[found][0], rows[found][1], sep="\\n", flush=True)
 """
-    % PASSED
-)
 
 
 @asynccontextmanager
@@ -62,7 +59,7 @@ async def running(folder: Path, recording: Path, port: int | None = None):
     (folder / "snmpd.conf").write_text(
         f"agentAddress udp:127.0.0.1:{port}\nrocommunity {COMMUNITY} 127.0.0.1\n{users}\n"
         f"[snmp] persistentDir {folder}/var\n"
-        f"pass_persist .{PASSED} {sys.executable} {script} {recording}\n"
+        f"pass_persist .{PASSED} {sys.executable} {script} {recording} {PASSED}\n"
     )
     program = shutil.which("snmpd") or "/usr/sbin/snmpd"
     process = await asyncio.create_subprocess_exec(

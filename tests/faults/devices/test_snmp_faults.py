@@ -1,6 +1,7 @@
 """Agents that misbehave: each fault is named, nothing is invented, and the next poll works."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 
@@ -157,10 +158,8 @@ async def test_damaged_answers_never_end_in_anything_but_a_named_error(seed: int
         await read(polled)
         agent.twist = damaged
         for _ in range(3):
-            try:
+            with contextlib.suppress(Unreachable, Malformed, Refused):
                 await read(polled, seconds=0.2)
-            except (Unreachable, Malformed, Refused):
-                pass
         agent.twist = lambda answer: answer
         assert await read(polled) == 40
         await polled.close()
@@ -183,7 +182,7 @@ async def test_late_answers_to_an_earlier_poll_are_not_taken_for_new_ones() -> N
         polled = reader(agent)
         await read(polled)
         kept: list[bytes] = []
-        agent.twist = lambda answer: kept.append(answer)
+        agent.twist = kept.append
         with pytest.raises(Unreachable):
             await read(polled, seconds=0.2)
         agent.rows = {number: encoded("2", "1") for number in agent.rows}
