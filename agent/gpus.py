@@ -65,9 +65,13 @@ class NvidiaSmi:
         ended = await self._reading.run(
             [f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"], deadline_seconds=READ_SECONDS
         )
-        if ended.status != 0:
+        text = ended.output.decode("utf-8", "replace")
+        if ended.status == 0:
+            return parse_gpus(text)
+        living = [line for line in text.splitlines() if line.count(",") == len(QUERY) - 1]
+        if not living:
             raise Refused(f"nvidia-smi ended with {ended.status}: {ended.complaint}, try it on the node")
-        return parse_gpus(ended.output.decode("utf-8", "replace"))
+        return parse_gpus("\n".join(living))  # one GPU is lost: it complains, and tells of the others
 
     async def set_power_limit(self, gpus: Sequence[int], watts: float) -> None:
         ended = await self._writing.run(

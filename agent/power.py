@@ -33,9 +33,13 @@ class Bounds:
 
 
 def targets(request: PowerLimit, gpus: Sequence[GpuReading], bounds: Bounds) -> list[int]:
-    """The GPUs to cap. Raises `OutOfBounds` naming the first GPU that is absent or does not allow that many watts."""
+    """The GPUs to cap: those named, or all that say which limits they allow (one that fell off the bus does not).
+
+    Raises `OutOfBounds` naming the first GPU that is absent or does not allow that many watts.
+    """
     known = {gpu.gpu: gpu for gpu in gpus}
-    wanted = sorted(known) if request.gpus is None else sorted(set(request.gpus))
+    capable = [gpu.gpu for gpu in gpus if gpu.max_power_limit_watts is not None]
+    wanted = sorted(capable) if request.gpus is None else sorted(set(request.gpus))
     absent = [number for number in wanted if number not in known]
     if absent or not wanted:
         have = ", ".join(map(str, sorted(known))) or "no GPU at all"

@@ -148,16 +148,18 @@ class _PowerLimit:
         self.call()
 
     async def look(self) -> Seen:
-        """The limits in force, `400` where all are the same, otherwise `400,700` in the GPUs' order."""
+        """The limits in force, `400` where all are the same, otherwise `400,700` in the GPUs' order.
+
+        A GPU that fell off the bus has none and keeps nobody from capping the others.
+        """
         answer = await self.peer.get("/v1/readings")
         if answer.status != 200:
             raise Refused(f"{self.peer.where}: status {answer.status} for its readings, try the token of its secret")
         readings = decoded(answer.body, Readings, self.peer.where)
-        limits = {gpu.gpu: gpu.power_limit_watts for gpu in readings.gpus}
+        limits = {gpu.gpu: gpu.power_limit_watts for gpu in readings.gpus if gpu.power_limit_watts is not None}
         wanted = sorted(limits) if self.gpus is None else self.gpus
-        found = [limits.get(number) for number in wanted]
-        known = [watts for watts in found if watts is not None]
-        if not known or len(known) < len(found):
+        known = [limits[number] for number in wanted if number in limits]
+        if not known or len(known) < len(wanted):
             raise Unreachable(
                 f"{self.peer.where}: {readings.text or 'a GPU does not say its limit'}, try nvidia-smi there"
             )

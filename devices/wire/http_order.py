@@ -50,8 +50,9 @@ class Subject(Protocol):
 class Timing:
     """How long the steps of one order wait. Defaults to tune."""
 
-    answer_seconds: float = 20.0
-    """For the one request; nvidia-smi takes up to some seconds for eight GPUs."""
+    answer_seconds: float = 10.0
+    """For the one request; an answer later than that is looked for in the object's state. With connections and looks
+    an order ends within 30 s beyond its effect's time, which is what the remediator waits."""
     longest_poll_seconds: float = 2.0
     """Between two looks while the effect is awaited."""
 

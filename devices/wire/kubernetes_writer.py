@@ -22,7 +22,6 @@ TAINT = Taint(key=OUT_OF_SERVICE, value="nodeshutdown", effect="NoExecute")
 """By which the node is declared dead: its pods are deleted by force and its volumes detached (Kubernetes, "Node
 shutdowns", non-graceful)."""
 GONE = "gone"
-ANSWER_SECONDS = 10.0
 
 
 class KubernetesWriter:
@@ -31,7 +30,7 @@ class KubernetesWriter:
     def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
         self._clock = clock
         self._remember = remember
-        self._timing = timing or Timing(answer_seconds=ANSWER_SECONDS)
+        self._timing = timing or Timing()
 
     async def act(self, order: Order, report: Report) -> Verdict:
         """Look, send at most once, look again."""

@@ -20,7 +20,7 @@ from fleet.errors import Refused, Unreachable
 HEAD_LIMIT = 64 << 10
 BODY_LIMIT = 4 << 20
 """Bytes of an answer; a Kubernetes object is at most 1.5 MiB (etcd's request limit), a list of a node's pods some."""
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 """TCP and TLS together (a default to tune)."""
 
 

@@ -31,6 +31,7 @@ class FakeGpus:
     fault: HallkeeperError | None = None
     set_fault: HallkeeperError | None = None
     hold: asyncio.Event | None = None
+    lost: set[int] = field(default_factory=set)
 
     async def read(self) -> tuple[list[GpuReading], Addresses]:
         if self.fault is not None:
@@ -45,6 +46,17 @@ class FakeGpus:
                 min_power_limit_watts=200.0,
                 max_power_limit_watts=700.0,
                 temperature_celsius=55.0,
+            )
+            if n not in self.lost
+            else GpuReading(
+                gpu=n,
+                uuid=f"GPU-{n}",
+                power_watts=None,
+                power_limit_watts=None,
+                default_power_limit_watts=None,
+                min_power_limit_watts=None,
+                max_power_limit_watts=None,
+                temperature_celsius=None,
             )
             for n in range(self.count)
         ]

@@ -76,6 +76,13 @@ async def test_single_gpus_can_be_limited_and_mixed_limits_are_told(node: Node) 
     assert verdict.before == "700,400"
 
 
+async def test_a_gpu_that_fell_off_the_bus_keeps_nobody_from_capping_the_others(node: Node) -> None:
+    node.gpus.lost.add(1)
+    verdict, _ = await carried_out(order(node.url, node.authority, watts=400))
+    assert (verdict.state, verdict.before, verdict.after) == (State.ACKNOWLEDGED, "700", "400")
+    assert node.gpus.sets == [((0,), 400.0)]
+
+
 async def test_watts_out_of_bounds_are_refused_with_the_agents_words_and_the_node_is_unchanged(node: Node) -> None:
     verdict, states = await carried_out(order(node.url, node.authority, watts=100))
     assert states == [State.SENT, State.REFUSED]

@@ -67,6 +67,13 @@ async def test_a_driver_that_says_no_is_refused_with_its_words(tmp_path: Path) -
         await smi.read()
 
 
+async def test_a_lost_gpu_does_not_hide_the_others(tmp_path: Path) -> None:
+    lost = "Unable to determine the device handle for GPU1: 0000:10:00.0: GPU is lost.  Reboot the system to recover"
+    smi = NvidiaSmi(script(tmp_path, f"echo '{PAGE.splitlines()[0]}'; echo '{lost}'; exit 15"))
+    readings, _ = await smi.read()
+    assert [gpu.gpu for gpu in readings] == [0]
+
+
 async def test_a_missing_program_is_refused_with_what_to_try() -> None:
     with pytest.raises(Refused, match=r"cannot be started.*try its path"):
         await NvidiaSmi("/nonexistent/nvidia-smi").read()
