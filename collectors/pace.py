@@ -64,7 +64,7 @@ class Pace:
         self._rate = max(self._rate / 2, self.shortest_ms / (BACKOFF_SECONDS * 1000))
 
     def finished(self, now_ms: int, *, longest_seconds: float = BACKOFF_SECONDS) -> None:
-        """The poll that began at `now_ms` is over: with a lowered rate the next one waits."""
+        """A poll is over: with a lowered rate the next one waits from now on."""
         wait_ms = min(self.shortest_ms / self._rate, longest_seconds * 1000)
         self._not_before_ms = now_ms + int(wait_ms) if self._rate < 1.0 else 0
 

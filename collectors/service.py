@@ -158,13 +158,13 @@ class CollectorService:
                 self._running.pop(target, None)
                 target.polling = False
         self.progress += 1
-        self._next_turn(target, started_ms)
+        self._next_turn(target)
 
-    def _next_turn(self, target: Target, started_ms: int) -> None:
+    def _next_turn(self, target: Target) -> None:
         watched = target.asset.id in self._incidents.watched
         longest = self._settings.intervals.incident if watched else BACKOFF_SECONDS
-        target.pace.finished(started_ms, longest_seconds=longest)
         now_ms = self._now_ms()
+        target.pace.finished(now_ms, longest_seconds=longest)
         if target.pace.next_ms <= now_ms - target.pace.shortest_ms:
             self._meters.of(target.endpoint.job).skipped += 1
             target.pace.started(target.pace.due(now_ms), now_ms)
