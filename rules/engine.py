@@ -75,9 +75,12 @@ class Engine:
         """How far back the window must have been read before the first evaluation is right."""
         return self.window.needs.deepest_ms + LOOKBACK_MS
 
-    def append_frame(self, record_value: bytes) -> frozenset[str]:
-        """Take a frame or table; the uids of the groups that now have something newer to judge. Raises `Malformed`."""
-        layouts = self.window.append(record_value)
+    def append_frame(self, record_value: bytes, *, not_after_ms: int | None = None) -> frozenset[str]:
+        """Take a frame or table; the uids of the groups that now have something newer to judge. Raises `Malformed`.
+
+        A frame from beyond `not_after_ms` is dropped and counted: it would hide every sample that follows.
+        """
+        layouts = self.window.append(record_value, not_after_ms=not_after_ms)
         if len(layouts) == 1:
             return self._readers(layouts[0])
         return frozenset().union(*[self._readers(layout) for layout in layouts])

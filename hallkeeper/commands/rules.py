@@ -34,7 +34,7 @@ def check(
     """
     found: RuleSet | None = None
     problems: tuple[Problem, ...] = ()
-    warnings: list[Problem] = []
+    warnings: tuple[Problem, ...] = ()
     try:
         found = load_rules(files)
         warnings = in_order(unknown_metrics(found))
@@ -49,7 +49,7 @@ def check(
 
 
 def _print(
-    found: RuleSet | None, problems: tuple[Problem, ...], warnings: list[Problem], costs: Estimate | None
+    found: RuleSet | None, problems: tuple[Problem, ...], warnings: tuple[Problem, ...], costs: Estimate | None
 ) -> None:
     for warning in warnings:
         print(f"warning: {warning}")
@@ -70,7 +70,7 @@ def _print(
 
 
 def _report(
-    found: RuleSet | None, problems: tuple[Problem, ...], warnings: list[Problem], costs: Estimate | None
+    found: RuleSet | None, problems: tuple[Problem, ...], warnings: tuple[Problem, ...], costs: Estimate | None
 ) -> dict[str, object]:
     return {
         "usable": found is not None,

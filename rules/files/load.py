@@ -51,7 +51,7 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
             problems += error.problems
     problems += _repeated(groups)
     if problems:
-        raise RuleFileError(in_order(problems))
+        raise RuleFileError(tuple(dict.fromkeys(problems)))
     return RuleSet(groups=tuple(groups), files=tuple(path for path, _ in files))
 
 

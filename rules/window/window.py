@@ -45,6 +45,8 @@ class Counts:
     parked: int = 0
     parked_lost: int = 0
     malformed: int = 0
+    future: int = 0
+    """Frames whose time was too far ahead."""
     refused_series: int = 0
     """Series that did not fit into the memory limit."""
     shortened: dict[str, int] = field(default_factory=dict)
@@ -80,11 +82,15 @@ class Window:
         """Rows in use."""
         return sum(block.size for block in self.blocks.values())
 
-    def append(self, value: bytes) -> list[Layout]:
+    def append(self, value: bytes, *, not_after_ms: int | None = None) -> list[Layout]:
         """Take a frame or a table; the layouts that now have a sample newer than any before. Raises `Malformed`."""
         if value[:1] == b"\x94":
             return self.append_table(value)
-        layout = self.append_frame(decode_frame(value))
+        frame = decode_frame(value)
+        if not_after_ms is not None and frame.at > not_after_ms:
+            self.counts.future += 1
+            return []
+        layout = self.append_frame(frame)
         return [layout] if layout is not None else []
 
     def append_table(self, value: bytes) -> list[Layout]:
