@@ -8,8 +8,8 @@ silent for ever after a blip (a probe asks the broker itself, and builds the con
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -24,47 +24,23 @@ from aiokafka.errors import (
 
 from bus.checks import unknown_topic
 from bus.errors import BusError
+from bus.kafka_settings import (
+    ANSWER_SECONDS,
+    CANCELS,
+    CLOSE_SECONDS,
+    CONSUMER,
+    COPIES,
+    HEARTBEAT_SECONDS,
+    LATEST_SECONDS,
+    PROBE_SECONDS,
+    PRODUCER,
+    settings_of,
+)
 from bus.port import Message, Record
-from bus.topics import MESSAGE_BYTES, Topic
+from bus.topics import Topic
 from fleet.clock import Clock
 
 T = TypeVar("T")
-
-ANSWER_SECONDS: Final = 5.0
-"""How long the broker may take over one question before it counts as away."""
-CLOSE_SECONDS: Final = 2.0
-BATCH_BYTES: Final = 1 << 20
-"""Of one partition in one request, or a single message beyond it."""
-FETCH_BYTES: Final = 2 << 20
-"""Of one partition in one answer."""
-PROBE_SECONDS: Final = 2.0
-"""After so long a silence a consumer asks the broker whether there is something that it does not get."""
-HEARTBEAT_SECONDS: Final = 1.0
-"""Also how soon a member learns that its group shares anew (aiokafka's default is 3 s)."""
-COPIES: Final = 3
-"""Replicas of a topic, or one a broker where there are fewer; acknowledged by all but one of them."""
-LATEST_SECONDS: Final = 60.0
-"""How long reading a compacted topic whole may take."""
-
-_PRODUCER: Final = {
-    "acks": "all",
-    "enable_idempotence": True,
-    "linger_ms": 0,
-    "max_batch_size": BATCH_BYTES,
-    "max_request_size": MESSAGE_BYTES + BATCH_BYTES,
-    "request_timeout_ms": int(ANSWER_SECONDS * 1000),
-    "retry_backoff_ms": 100,
-    "metadata_max_age_ms": 30_000,
-}
-_CONSUMER: Final = {
-    "enable_auto_commit": False,
-    "auto_offset_reset": "earliest",
-    "fetch_max_wait_ms": 500,
-    "max_partition_fetch_bytes": FETCH_BYTES,
-    "request_timeout_ms": int(ANSWER_SECONDS * 1000),
-    "retry_backoff_ms": 100,
-    "metadata_max_age_ms": 30_000,
-}
 
 
 class KafkaLog:
@@ -87,13 +63,12 @@ class KafkaLog:
             bootstrap_servers=self.address, request_timeout_ms=int(ANSWER_SECONDS * 1000), retry_backoff_ms=100
         )
         try:
-            await self.answered(admin.start())
+            await self.begun(admin.start())
             described = await self.answered(admin.describe_topics(list(self.topics)))
             await self._make(admin, {found["topic"]: len(found["partitions"]) for found in described})
             self._ready = True
         finally:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(admin.close(), CLOSE_SECONDS)
+            await _closed(admin.close)
 
     def doubt(self) -> None:
         """Something failed: look for the topics again at the next connection (a broker may come back without them)."""
@@ -122,10 +97,10 @@ class KafkaLog:
     async def sender(self) -> "Sender":
         """A producer that is connected. Raises `BusError`."""
         await self.ready()
-        producer = AIOKafkaProducer(bootstrap_servers=self.address, **_PRODUCER)
+        producer = AIOKafkaProducer(bootstrap_servers=self.address, **PRODUCER)
         sender = Sender(producer, self)
         try:
-            await self.answered(producer.start())
+            await self.begun(producer.start())
         except BaseException:
             await sender.drop()
             raise
@@ -145,11 +120,11 @@ class KafkaLog:
                 session_timeout_ms=int(session_seconds * 1000),
                 heartbeat_interval_ms=int(min(HEARTBEAT_SECONDS, session_seconds / 3) * 1000),
                 rebalance_timeout_ms=int(session_seconds * 1000),
-                **_CONSUMER
+                **CONSUMER
                 | {"request_timeout_ms": int((session_seconds + ANSWER_SECONDS) * 1000)},  # a join waits for the dead
             )
             client.subscribe(topics=list(topics), listener=_Revoked(consumer))
-            return await self._started(client)
+            return await self._started(client, session_seconds + 2 * ANSWER_SECONDS)
 
         return await self._opened(KafkaConsumer(self, connect, commits=True))
 
@@ -159,7 +134,7 @@ class KafkaLog:
         parts = [TopicPartition(topic, number) for topic in topics for number in range(self.counts[topic])]
 
         async def connect(consumer: KafkaConsumer) -> AIOKafkaConsumer:
-            client = await self._started(AIOKafkaConsumer(bootstrap_servers=self.address, **_CONSUMER))
+            client = await self._started(AIOKafkaConsumer(bootstrap_servers=self.address, **CONSUMER))
             try:
                 await self._seek(client, parts, since_ms, consumer.positions)
             except BaseException:
@@ -220,9 +195,19 @@ class KafkaLog:
                 raise unknown_topic(topic, self.topics)
         await self.ready()
 
-    async def _started(self, client: AIOKafkaConsumer) -> AIOKafkaConsumer:
+    async def begun(self, start: Coroutine[Any, Any, object], seconds: float = 2 * ANSWER_SECONDS) -> None:
+        """A client's start, never cut off in the middle: aiokafka forgets the connection it is opening. Raises `BusError`."""
+        starting = asyncio.create_task(start)
         try:
-            await self.answered(client.start())
+            await self.answered(asyncio.shield(starting), seconds)
+        finally:
+            if not starting.done():
+                await asyncio.wait({starting}, timeout=2 * ANSWER_SECONDS)
+            starting.cancel()
+
+    async def _started(self, client: AIOKafkaConsumer, seconds: float = 2 * ANSWER_SECONDS) -> AIOKafkaConsumer:
+        try:
+            await self.begun(client.start(), seconds)
         except BaseException:
             await _stopped(client)
             raise
@@ -231,22 +216,6 @@ class KafkaLog:
     async def _opened(self, consumer: "KafkaConsumer") -> "KafkaConsumer":
         await consumer.connect()
         return consumer
-
-
-def settings_of(topic: Topic, copies: int) -> dict[str, str]:
-    """A topic's settings on Kafka. Time is the broker's, so that no producer can date a record."""
-    settings = {
-        "min.insync.replicas": str(max(1, copies - 1)),
-        "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": str(MESSAGE_BYTES + (64 << 10)),
-        "cleanup.policy": "compact" if topic.compacted else "delete",
-    }
-    if topic.compacted:
-        settings["min.compaction.lag.ms"] = str(topic.compaction_lag_ms)
-    if topic.retention_ms is not None:
-        settings["retention.ms"] = str(topic.retention_ms)
-        settings["segment.ms"] = str(max(60_000, topic.retention_ms // 24))
-    return settings | dict(topic.kafka)
 
 
 class Sender:
@@ -297,11 +266,15 @@ class Sender:
         self.broken = True
         producer = self._producer
         producer._closed = True  # noqa: SLF001
-        with contextlib.suppress(Exception, asyncio.CancelledError):
-            if producer._sender is not None:  # noqa: SLF001
-                await asyncio.wait_for(producer._sender.close(), CLOSE_SECONDS)  # noqa: SLF001
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(producer.client.close(), CLOSE_SECONDS)
+        sending = producer._sender and producer._sender.sender_task  # noqa: SLF001
+        if sending:
+            sending.cancel()
+        await _closed(producer.client.close)  # what is in flight ends at once
+        for _ in range(CANCELS if sending else 0):
+            if (await asyncio.wait({sending}, timeout=CLOSE_SECONDS / CANCELS))[0]:
+                break
+            sending.cancel()  # each ends one request that waits for metadata of a client now closed
+        await _closed(producer.client.close)  # what it had begun to open meanwhile
 
 
 def _append(batch: Any, message: Message) -> bool:
@@ -484,5 +457,13 @@ class KafkaConsumer:
 
 
 async def _stopped(client: AIOKafkaConsumer) -> None:
+    """Leave the group if the broker answers; let go of everything in any case, of what a stop cut short too."""
+    await _closed(client.stop)
+    if client._fetcher is not None:  # noqa: SLF001
+        await _closed(client._fetcher.close)  # noqa: SLF001
+    await _closed(client._client.close)  # noqa: SLF001
+
+
+async def _closed(close: Callable[[], Awaitable[object]]) -> None:
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(client.stop(), CLOSE_SECONDS)
+        await asyncio.wait_for(close(), CLOSE_SECONDS)

@@ -115,8 +115,8 @@ async def test_a_new_group_starts_at_the_earliest_record_and_knows_nothing_of_ot
 
 async def test_committed_offsets_survive_kill_9_of_the_consumer(harness: Harness):
     bus = await harness.open()
-    await (await bus.publisher()).publish(numbered(harness.events, 60))
-    worker = harness.worker("consume", topics=[harness.events], group="g", commit=True, limit=10)
+    await (await bus.publisher()).publish(numbered(harness.events, 3000))
+    worker = harness.worker("consume", topics=[harness.events], group="g", commit=True, limit=10, pause=0.05)
     said: list[str] = []
     while said.count("committed") < 2 or len(said) < 25:
         said += await worker.said(1)
@@ -125,9 +125,9 @@ async def test_committed_offsets_survive_kill_9_of_the_consumer(harness: Harness
     committed = [int(word) for word in said[: len(said) - said[::-1].index("committed")] if word.isdigit()]
     successor = await bus.consumer(group="g", topics=[harness.events])
     rest: list[int] = []
-    while 59 not in rest:
+    while 2999 not in rest:
         rest += numbers(await drained(successor, 1))
-    assert rest == list(range(rest[0], 60))
+    assert rest == list(range(rest[0], 3000))
     assert max(committed) < rest[0] <= max(fetched) + 1, "nothing committed comes again, nothing uncommitted is lost"
 
 
