@@ -23,6 +23,12 @@ def site(tmp_path: Path) -> Serving:
     return Serving(tmp_path)
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Serving:
+    """64 nodes."""
+    return Serving(tmp_path, racks=16)
+
+
 async def test_a_hung_node_is_healed_and_nobody_is_paged(site: Serving) -> None:
     site.plant.add_job("train/llm", [NODE, "dgx-002"])
     async with site.running():
@@ -43,38 +49,38 @@ async def test_a_hung_node_is_healed_and_nobody_is_paged(site: Serving) -> None:
         assert (incident.state, incident.outcome, incident.pages) == ("resolved", "healed", False)
 
 
-async def test_a_partition_hides_twelve_healthy_nodes_no_act_and_exactly_one_page(site: Serving) -> None:
+async def test_a_partition_hides_twelve_healthy_nodes_no_act_and_exactly_one_page(large: Serving) -> None:
     nodes = [f"dgx-{n:03}" for n in range(1, 13)]
-    site.plant.add_job("train/llm", nodes)
-    async with site.running():
+    large.plant.add_job("train/llm", nodes)
+    async with large.running():
         for node in nodes:
-            site.plant.nodes[node].partitioned = True
-        await site.clock.advance(10)
+            large.plant.nodes[node].partitioned = True
+        await large.clock.advance(10)
         for node in nodes:
-            site.alert(HEARTBEAT, asset=node)
-            site.alert(BMC_SILENT, "firing", "warning", asset=node)
-        await site.clock.advance(3)
+            large.alert(HEARTBEAT, asset=node)
+            large.alert(BMC_SILENT, "firing", "warning", asset=node)
+        await large.clock.advance(3)
         for node in nodes:
-            site.alert(HUNG, asset=node)
-        await site.clock.advance(4)
-        site.alert(TOGETHER, zone="1")
-        await site.clock.advance(400)
-        assert site.actuator.executed == []
-        assert len(site.pages()) == 1
+            large.alert(HUNG, asset=node)
+        await large.clock.advance(4)
+        large.alert(TOGETHER, zone="1")
+        await large.clock.advance(400)
+        assert large.actuator.executed == []
+        assert len(large.pages()) == 1
 
 
-async def test_without_the_zone_alert_a_partition_still_costs_no_act_and_one_page(site: Serving) -> None:
+async def test_without_the_zone_alert_a_partition_still_costs_no_act_and_one_page(large: Serving) -> None:
     nodes = [f"dgx-{n:03}" for n in range(1, 13)]
-    site.plant.add_job("train/llm", nodes)
-    async with site.running():
+    large.plant.add_job("train/llm", nodes)
+    async with large.running():
         for node in nodes:
-            site.plant.nodes[node].partitioned = True
-        await site.clock.advance(10)
+            large.plant.nodes[node].partitioned = True
+        await large.clock.advance(10)
         for node in nodes:
-            site.alert(HUNG, asset=node)
-        await site.clock.advance(300)
-        assert site.actuator.executed == []
-        assert len(site.pages()) == 1
+            large.alert(HUNG, asset=node)
+        await large.clock.advance(300)
+        assert large.actuator.executed == []
+        assert len(large.pages()) == 1
 
 
 async def test_a_lockout_on_a_rack_keeps_every_hand_from_it(site: Serving) -> None:
@@ -109,15 +115,15 @@ async def test_stop_during_a_cycle_leaves_the_node_where_it_is_and_resume_goes_o
         assert site.actuator.verbs.count("power_off") == 1
 
 
-async def test_forty_xids_at_once_freeze_automation_with_one_page(site: Serving) -> None:
-    async with site.running():
+async def test_forty_xids_at_once_freeze_automation_with_one_page(large: Serving) -> None:
+    async with large.running():
         for number in range(1, 41):
-            site.plant.nodes[f"dgx-{number:03}"].gpus = 7
-            site.alert(FELL_OFF, asset=f"dgx-{number:03}")
-        await site.clock.advance(300)
-        assert site.actuator.power_acts() == []
-        assert len(site.actuator.executed) <= 3
-        assert len(site.pages()) == 1
+            large.plant.nodes[f"dgx-{number:03}"].gpus = 7
+            large.alert(FELL_OFF, asset=f"dgx-{number:03}")
+        await large.clock.advance(300)
+        assert large.actuator.power_acts() == []
+        assert len(large.actuator.executed) <= 3
+        assert len(large.pages()) == 1
 
 
 async def test_a_bmc_that_lies_is_unproven_and_paged(site: Serving) -> None:

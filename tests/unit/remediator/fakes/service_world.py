@@ -39,7 +39,7 @@ class SilentWindow(FakeWindow):
 class Serving:
     """One service, or several, over one bus and one plant."""
 
-    def __init__(self, folder: Path, *, racks: int = 16, mode: str = "enforce", bus_url: str = "embedded") -> None:
+    def __init__(self, folder: Path, *, racks: int = 5, mode: str = "enforce", bus_url: str = "embedded") -> None:
         self.folder = folder
         self.data = folder / "data"
         self.data.mkdir(exist_ok=True)

@@ -37,7 +37,7 @@ def signal(metric: str) -> Signal:
 class OneWorld:
     """Everything that a course touches."""
 
-    def __init__(self, folder: Path, *, racks: int = 16, actuator: type[FakeActuator] = FakeActuator) -> None:
+    def __init__(self, folder: Path, *, racks: int = 5, actuator: type[FakeActuator] = FakeActuator) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.data.mkdir(exist_ok=True)

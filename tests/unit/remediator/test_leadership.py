@@ -1,0 +1,197 @@
+"""Who may command: never two at once, whatever the log, the clock and the network do."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bus.embedded import EmbeddedBus
+from bus.errors import BusError
+from fleet.clock import SystemClock, VirtualClock
+from remediator.claims import BusClaims, Claim, ClaimsLeadership
+from remediator.leadership import FileLockLeadership
+
+
+class FakeLog:
+    """One partition; each candidate reads from its own position, may be cut off, or read late."""
+
+    def __init__(self) -> None:
+        self.records: list[Claim] = []
+
+    def seat(self) -> "Seat":
+        return Seat(self)
+
+
+class Seat:
+    def __init__(self, log: FakeLog) -> None:
+        self._log, self._at = log, 0
+        self.cut = False
+        self.deaf = False
+        self.spool: list[Claim] = []
+
+    async def append(self, claimant: str, *, epoch: int | None, sequence: int, released: bool = False) -> None:
+        await asyncio.sleep(0)
+        claim = Claim(offset=-1, claimant=claimant, epoch=epoch, sequence=sequence, released=released)
+        if self.cut:
+            self.spool.append(claim)  # accepted by the spool: on the bus only later
+            return
+        self._put(claim)
+
+    def _put(self, claim: Claim) -> None:
+        self._log.records.append(
+            Claim(offset=len(self._log.records), claimant=claim.claimant, epoch=claim.epoch, sequence=claim.sequence, released=claim.released)
+        )
+
+    def heal(self) -> None:
+        self.cut = self.deaf = False
+        for claim in self.spool:
+            self._put(claim)
+        self.spool.clear()
+
+    async def read(self) -> list[Claim]:
+        await asyncio.sleep(0)
+        if self.deaf:
+            raise BusError("away")
+        found = self._log.records[self._at :]
+        self._at += len(found)
+        return found
+
+
+class Candidates:
+    def __init__(self, *names: str) -> None:
+        self.clock = VirtualClock()
+        self.log = FakeLog()
+        self.seats = {name: self.log.seat() for name in names}
+        self.all = {name: ClaimsLeadership(self.seats[name], self.clock, name) for name in names}
+        self.tasks = {name: asyncio.create_task(who.run()) for name, who in self.all.items()}
+        self.epochs: list[int] = []
+
+    def leaders(self) -> list[str]:
+        return [name for name, who in self.all.items() if who.epoch() is not None]
+
+    async def watch(self, seconds: float) -> None:
+        """Never two at any tenth of a second, and the epoch never falls."""
+        for _ in range(round(seconds * 10)):
+            await self.clock.advance(0.1)
+            assert len(self.leaders()) <= 1, self.leaders()
+            self.epochs += [epoch for who in self.all.values() if (epoch := who.epoch()) is not None]
+        assert self.epochs == sorted(self.epochs)
+
+    async def end(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+        gone = asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        for _ in range(20):
+            await self.clock.advance(1)
+        await gone
+
+
+async def test_of_two_standbys_one_leads_and_the_epoch_is_its_claims_offset() -> None:
+    both = Candidates("a", "b")
+    await both.watch(20)
+    (leader,) = both.leaders()
+    claim = max(c.offset for c in both.log.records if c.epoch is None)
+    assert both.all[leader].epoch() == claim
+    await both.end()
+
+
+async def test_a_leader_that_dies_is_followed_within_ten_seconds_by_a_higher_epoch() -> None:
+    both = Candidates("a", "b")
+    await both.watch(20)
+    (dead,) = both.leaders()
+    before = both.all[dead].epoch()
+    both.tasks[dead].cancel()
+    both.seats[dead].cut = True  # it dies without a word
+    await both.clock.advance(0)
+    del both.all[dead]
+    started = both.clock.now_ms()
+    while not both.leaders():
+        await both.watch(0.5)
+        assert both.clock.now_ms() - started < 12_000
+    assert both.all[both.leaders()[0]].epoch() > before
+    await both.end()
+
+
+async def test_a_leader_cut_off_from_the_bus_stops_before_another_starts() -> None:
+    both = Candidates("a", "b")
+    await both.watch(20)
+    (old,) = both.leaders()
+    both.seats[old].cut = both.seats[old].deaf = True
+    await both.watch(20)
+    (new,) = both.leaders()
+    assert new != old
+    both.seats[old].heal()  # what lay in its spool comes late
+    await both.watch(20)
+    assert both.leaders() == [new]
+    await both.end()
+
+
+async def test_renewals_that_only_lie_in_a_spool_prolong_nothing() -> None:
+    one = Candidates("a")
+    await one.watch(15)
+    assert one.leaders() == ["a"]
+    one.seats["a"].cut = True
+    await one.watch(6)
+    assert one.leaders() == []
+    one.seats["a"].heal()
+    await one.watch(3)
+    assert one.leaders() == ["a"]
+    await one.end()
+
+
+async def test_a_released_lease_is_taken_over_at_once() -> None:
+    both = Candidates("a", "b")
+    await both.watch(20)
+    (old,) = both.leaders()
+    both.tasks[old].cancel()
+    await both.watch(3)
+    assert len(both.leaders()) == 1
+    assert both.leaders() != [old]
+    await both.end()
+
+
+async def test_a_wall_clock_that_jumps_changes_nothing() -> None:
+    both = Candidates("a", "b")
+    await both.watch(20)
+    before = both.leaders()
+    both.clock.step_wall(3_600)
+    await both.watch(10)
+    both.clock.step_wall(-7_200)
+    await both.watch(10)
+    assert both.leaders() == before
+    await both.end()
+
+
+async def test_the_file_lock_is_held_by_one_and_its_counter_grows(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    epochs = []
+    for _ in range(3):
+        who, other = FileLockLeadership(tmp_path / "lock", clock), FileLockLeadership(tmp_path / "lock", clock)
+        first, second = asyncio.create_task(who.run()), asyncio.create_task(other.run())
+        await clock.advance(3)
+        assert [who.epoch() is None, other.epoch() is None] == [False, True]
+        epochs.append(who.epoch())
+        assert who.holds(who.epoch())
+        first.cancel()
+        await clock.advance(2)
+        assert other.epoch() == epochs[-1] + 1
+        epochs.append(other.epoch())
+        second.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+    assert epochs == sorted(set(epochs))
+
+
+@pytest.mark.timeout(60)
+async def test_claims_on_the_embedded_bus_elect_one(tmp_path: Path) -> None:
+    clock = SystemClock()
+    bus = await EmbeddedBus.open(tmp_path / "bus.sqlite", clock=clock, partitions=2)
+    both = [ClaimsLeadership(await BusClaims.open(bus, clock), clock, name) for name in "ab"]
+    tasks = [asyncio.create_task(who.run()) for who in both]
+    async with asyncio.timeout(25):
+        while not any(who.epoch() is not None for who in both):
+            await asyncio.sleep(0.1)
+    assert sum(who.epoch() is not None for who in both) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await bus.close()
