@@ -139,8 +139,7 @@ class Director:
             self._plan.bus, data=folder / "data", clock=self._clock, partitions=max(2, len(state["cdus"]) + 1)
         )
         stack.push_async_callback(bus.close)
-        following = asyncio.create_task(self._follow(bus))
-        stack.callback(following.cancel)
+        stack.push_async_callback(_ended, asyncio.create_task(self._follow(bus)))
         restored = await self._faults(site, product, cast)
         return self._report(site, ready, restored)
 
@@ -243,6 +242,12 @@ class Director:
 
     def _say(self, style: str, text: str) -> None:
         self._tell(Line(at_ms=self._clock.now_ms(), style=style, text=text))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is over: only then may what it uses be closed."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

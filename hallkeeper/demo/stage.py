@@ -74,7 +74,8 @@ class Process:
 class Site:
     """The simulated site: its files, its control interface and the devices' own log."""
 
-    def __init__(self, folder: Path, *, nodes: int, seed: int) -> None:
+    def __init__(self, folder: Path, *, nodes: int, seed: int, racks: int | None = None) -> None:
+        """`racks` in rows of four; the simulator's own number where left out."""
         self.folder = folder / "site"
         self._process = Process(
             "the simulator",
@@ -88,6 +89,7 @@ class Site:
                 str(nodes),
                 "--seed",
                 str(seed),
+                *(() if racks is None else ("--racks", str(racks))),
             ],
             log=folder / "simulator.log",
         )

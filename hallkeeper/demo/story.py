@@ -106,45 +106,32 @@ class Story:
         return self._told(event)
 
     def _told(self, event: RemediationEvent) -> list[Line]:
-        if not self._changed(
-            event.remediation_id,
-            event.phase,
-            event.step,
-            event.intent_id,
-            event.outcome,
-            event.reason.code if event.reason else "",
-        ):
-            return []
-        refused = [gate for gate in event.gates if not gate.passed]
+        """What a person should read of a remediation's step; the same words are said once."""
+        line = self._step(event)
+        return [line] if line is not None and self._changed(event.remediation_id, line.text) else []
+
+    def _step(self, event: RemediationEvent) -> Line | None:
+        why = event.reason.text if event.reason else ""
         match event.phase:
             case "denied":
-                why = (
-                    f"{refused[0].gate}: {refused[0].text}" if refused else (event.reason.text if event.reason else "")
-                )
-                return [self._line(event, "yellow", f"refused    {event.action}  {why}")]
+                refused = next((f"{gate.gate}: {gate.text}" for gate in event.gates if not gate.passed), why)
+                return self._line(event, "yellow", f"refused    {event.action}  {refused}")
             case "executing":
-                return [
-                    self._line(
-                        event,
-                        "bold cyan",
-                        f"act        {event.action}{arguments(event.arguments)}  ({len(event.gates)} gates passed, intent {event.intent_id})",
-                    )
-                ]
+                passed = f"{len(event.gates)} gates passed, " if event.gates else ""
+                return self._line(
+                    event,
+                    "bold cyan",
+                    f"act        {event.action}{arguments(event.arguments)}  ({passed}intent {short(event.intent_id)})",
+                )
             case "verifying" if event.proof and all(proof.passed for proof in event.proof):
-                return [self._line(event, "green", f"proof      {proof_text(event)}")]
-            case "verifying":
-                return [self._line(event, "blue", f"waits      {event.playbook}: {event.step}")]
+                return self._line(event, "green", f"proof      {proof_text(event)}")
+            case "verifying" if event.step:
+                return self._line(event, "blue", f"waits      {event.playbook}: {event.step}")
             case "succeeded" | "failed" | "escalated" | "would_have" | "cancelled" | "awaiting_approval":
                 style = "bold green" if event.phase == "succeeded" else "bold red"
-                return [
-                    self._line(
-                        event,
-                        style,
-                        f"{event.phase:<10} {event.playbook} on {event.target}  {event.reason.text if event.reason else ''}",
-                    )
-                ]
+                return self._line(event, style, f"{event.phase:<10} {event.playbook} on {event.target}  {why}")
             case _:
-                return []
+                return None
 
     @staticmethod
     def _line(event: RemediationEvent, style: str, text: str) -> Line:
@@ -161,6 +148,11 @@ def arguments(values: Mapping[str, Any]) -> str:
     """Arguments of a verb as `key=value`, the short ones only."""
     shown = [f"{key}={value}" for key, value in values.items() if isinstance(value, (str, int, float)) and key != "uid"]
     return f" {' '.join(shown)}" if shown else ""
+
+
+def short(intent: str | None) -> str:
+    """The first digits of an id: enough to find it."""
+    return (intent or "")[:8]
 
 
 def proof_text(event: RemediationEvent) -> str:
