@@ -96,7 +96,9 @@ def mutants(page: bytes, count: int, seed: int):
             yield cut[: draw.randrange(len(cut))]
             continue
         else:
-            lines[at] = draw.choice([b"", b"#", b"# HELP x y", lines[at] + b" ", b" " + lines[at], lines[at] + b"\r"])
+            lines[at] = draw.choice(
+                [b"", b"5", b"#", b"# HELP x y", lines[at] + b" ", b" " + lines[at], lines[at] + b"\r"]
+            )
         yield b"\n".join(lines)
 
 
@@ -134,14 +136,14 @@ def check(known: Layout, page: bytes) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_parsers_agree_on_a_thousand_mutated_pages(seed: int) -> None:
+def test_both_parsers_agree_on_mutated_pages(seed: int) -> None:
     known, _ = learn(DCGM)
-    read = sum(check(known, page) for page in mutants(DCGM, 1000, seed))
-    assert 100 < read < 900, "some mutants keep the layout, some do not"
+    read = sum(check(known, page) for page in mutants(DCGM, 250, seed))
+    assert 25 < read < 225, "some mutants keep the layout, some do not"
 
 
 def test_both_parsers_agree_on_mutants_of_recorded_pages(recordings: Path) -> None:
-    for name, count in (("dcgm_a100_nvidia_docs.prom", 400), ("node_exporter_e2e-output.txt", 24)):
+    for name, count in (("dcgm_a100_nvidia_docs.prom", 400), ("node_exporter_e2e-output.txt", 8)):
         page = (recordings / "exporters" / name).read_bytes()
         known, _ = learn(page)
         for mutant in mutants(page, count, seed=9):
