@@ -39,6 +39,10 @@ def test_no_way_of_printing_shows_a_value(show, tmp_path: Path) -> None:
         assert SHOWN in shown
 
 
+def test_a_format_with_a_width_shows_nothing_either() -> None:
+    assert f"{SecretText('hunter2'):>40}" == SHOWN
+
+
 def test_serialisers_refuse_a_secret() -> None:
     for dump in (json.dumps, msgspec.json.encode, msgspec.msgpack.encode, pickle.dumps):
         with pytest.raises(TypeError):
