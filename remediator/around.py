@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bus.events import DeviceEvent
@@ -116,11 +117,12 @@ class Around:
             kind = self._sightings[sample.labels.get("job", "")]
             name = f"{sample.labels.get('asset')}/{sample.labels.get('instance')}"
             answers = sample.value >= 0.5 and now_ms - sample.at_ms <= limit_ms
+            asset = AssetId(sample.labels.get("asset", ""))
             before = kind.get(name)
             if before is None:
-                kind[name] = Sighting(answers, now_ms if answers else 0)
+                kind[name] = Sighting(answers, now_ms if answers else 0, asset if asset in self._site.assets else None)
             elif before.answers is not answers:
-                kind[name] = Sighting(answers, now_ms)
+                kind[name] = replace(before, answers=answers, since_ms=now_ms)
 
     def silent_nodes(self, now_ms: int) -> frozenset[AssetId]:
         """Nodes that were seen and whose agent does not answer: not in service."""

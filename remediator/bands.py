@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fleet.quality import Quality, quality_of
+from fleet.quality import QUALITY_MASK
 from remediator.proof import Reading
 
 GAP_MS = 5_000
@@ -11,8 +11,13 @@ GAP_MS = 5_000
 
 def newest(readings: Sequence[Reading], now_ms: int) -> Reading | None:
     """The last good reading, unless it is too old to speak."""
-    good = [reading for reading in readings if quality_of(reading.quality) is Quality.GOOD]
-    return good[-1] if good and now_ms - good[-1].at_ms <= GAP_MS else None
+    found = next((reading for reading in reversed(readings) if is_good(reading)), None)
+    return found if found is not None and now_ms - found.at_ms <= GAP_MS else None
+
+
+def is_good(reading: Reading) -> bool:
+    """Whether it is evidence; the packed byte of a good one has no low bits."""
+    return not reading.quality & QUALITY_MASK
 
 
 def over_for(readings: Sequence[Reading], limit: float, share: float, seconds: float, now_ms: int) -> bool:
@@ -34,7 +39,7 @@ def _held(readings: Sequence[Reading], seconds: float, now_ms: int, holds: Calla
         return False
     times = [*(reading.at_ms for reading in span), now_ms]
     whole = all(after - first <= GAP_MS for first, after in zip(times, times[1:], strict=False))
-    return whole and all(quality_of(r.quality) is Quality.GOOD and holds(r.value) for r in span)
+    return whole and all(is_good(r) and holds(r.value) for r in span)
 
 
 def need(load: float, limit: float, target: float, margin: float) -> float:

@@ -146,6 +146,8 @@ def explains(cause: Symptom, alert: Symptom, site: Site) -> bool:
         return False
     if not cause.since_ms - BEFORE_MS <= alert.since_ms <= cause.since_ms + AFTER_MS:
         return False
+    if alert.alertname == FREEZE and cause.alertname != FREEZE:
+        return bool(alert.listed & site.graph.nodes_in(cause.asset))
     rule = CAUSES.get(cause.alertname, CauseRule(Reach.DOWNSTREAM))
     if rule.silences_only and not alert.alertname.endswith(SILENCES):
         return False

@@ -26,6 +26,7 @@ class Alarm:
     code: str
     text: str
     nodes: tuple[AssetId, ...] = ()
+    """What it is about: the targets, or whose instruments fell silent. What fails there belongs to the same incident."""
 
 
 def too_many_targets(targets: Mapping[AssetId, int], site: Site, now_ms: int) -> Alarm | None:
@@ -60,16 +61,18 @@ class Sighting:
 
     answers: bool
     since_ms: int
+    asset: AssetId | None = None
 
 
 def vanished_together(kinds: Mapping[str, Collection[Sighting]], now_ms: int) -> dict[str, Alarm]:
     """More than 30 % of one kind fell silent within five minutes: that is a fault of telemetry. By kind."""
     alarms = {}
     for kind, sightings in sorted(kinds.items()):
-        gone = sum(not seen.answers and now_ms - seen.since_ms <= WITHIN_MS for seen in sightings)
-        if gone >= INSTRUMENTS and gone > INSTRUMENT_SHARE * len(sightings):
-            text = f"{gone} of {len(sightings)} instruments of kind {kind} fell silent within 5 min"
-            alarms[kind] = Alarm("telemetry", text)
+        gone = [seen for seen in sightings if not seen.answers and now_ms - seen.since_ms <= WITHIN_MS]
+        if len(gone) >= INSTRUMENTS and len(gone) > INSTRUMENT_SHARE * len(sightings):
+            text = f"{len(gone)} of {len(sightings)} instruments of kind {kind} fell silent within 5 min"
+            assets = sorted({seen.asset for seen in gone if seen.asset is not None})
+            alarms[kind] = Alarm("telemetry", text, tuple(assets))
     return alarms
 
 

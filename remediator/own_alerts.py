@@ -4,7 +4,7 @@ Each is an alert like any other: folded into an incident, paged once, ended when
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bus.events import AlertState
 from bus.identity import derived_id
@@ -57,7 +57,8 @@ class OwnAlerts:
         """It holds now; news only the first time."""
         key = (alert.name, alert.key)
         if key in self._holding:
-            self._holding[key] = (alert, self._holding[key][1])
+            before, since_ms = self._holding[key]
+            self._holding[key] = (replace(alert, nodes=before.nodes), since_ms)
             return None
         self._holding[key] = (alert, now_ms)
         return symptom(alert, self._site, now_ms, AlertState.FIRING)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bus.events import Proof
-from fleet.quality import Quality, quality_of
+from fleet.quality import QUALITY_MASK
 from remediator.facts import off_threshold_watts
 
 SAMPLES_NEEDED = 2
@@ -53,7 +53,7 @@ class Meter:
         for reading in self.readings:
             if reading.at_ms - self.refresh_ms <= at_ms:
                 continue
-            if quality_of(reading.quality) is Quality.GOOD:
+            if not reading.quality & QUALITY_MASK:  # good
                 row.append(reading)
             else:
                 row.clear()

@@ -25,6 +25,8 @@ from remediator.transitions import Phase as Stage
 from remediator.verbs import Mode
 
 LOOK_SECONDS = 1.0
+MARGIN_SECONDS = 30.0
+"""Readings before the span that is judged: the one that holds at its beginning."""
 RISE_MARGIN = 1.5
 """A host draws more than its GPUs alone when they may again: fans and processors (default to tune)."""
 
@@ -65,15 +67,14 @@ class ReleaseCourse:
 
     # whether
 
-    def _phases(self, pdu: AssetId) -> tuple[Phase, ...]:
-        look_back_ms = round(1000 * (self._shed.release_after_seconds + 30))
-        return self._world.loads.phases(pdu, self._now() - look_back_ms)
+    def _phases(self, pdu: AssetId, seconds: float) -> tuple[Phase, ...]:
+        return self._world.loads.phases(pdu, self._now() - round(1000 * (seconds + MARGIN_SECONDS)))
 
     def _rises(self) -> bool:
         """A phase is over the acting limit again."""
         return any(
             over_for(phase.readings, phase.limit_amperes, self._shed.act_at, self._shed.act_after_seconds, self._now())
-            for phase in self._phases(self.state.target)
+            for phase in self._phases(self.state.target, self._shed.act_after_seconds)
         )
 
     def _may(self) -> bool:
@@ -82,7 +83,7 @@ class ReleaseCourse:
             return False
         if self._last_step_ms is not None and self._now() - self._last_step_ms < self._shed.release_step_seconds * 1000:
             return False
-        phases = self._phases(self.state.target)
+        phases = self._phases(self.state.target, self._shed.release_after_seconds)
         return bool(phases) and all(
             below_for(
                 phase.readings,
@@ -99,6 +100,7 @@ class ReleaseCourse:
     async def _give(self, mine: Sequence[Held]) -> None:
         """The gates, with the headroom of what comes back; then one send each, in random order."""
         acts = {one.key: self._act(one) for one in mine}
+        headroom = self._headroom(mine)
         passed: list[tuple[Proposal, ShedAct]] = []
         refused: Judgement | None = None
         for one in mine:
@@ -106,7 +108,7 @@ class ReleaseCourse:
             if act is None:
                 self._world.ledger.remember(one.key, one.let_go(self.state.target))
                 continue
-            judgement, proposal = self._judged(act, mine)
+            judgement, proposal = self._judged(act, headroom)
             if proposal is not None and judgement.refusal is None:
                 passed.append((proposal, act))
             else:
@@ -146,23 +148,23 @@ class ReleaseCourse:
                 arguments = {"node": held.node}
         return None if after is not None else ShedAct(verb=RELEASES[held.thing], target=node, arguments=arguments)
 
-    def _judged(self, act: ShedAct, mine: Sequence[Held]) -> tuple[Judgement, Proposal | None]:
+    def _judged(self, act: ShedAct, headroom: tuple[Headroom, ...]) -> tuple[Judgement, Proposal | None]:
         try:
             proposal = proposal_of(act, self.state, self._world.site, "release", release=True)
         except (NoDevice, HallkeeperError) as error:
             return Judgement((), "device", Refusal("no_device", str(error))), None
-        return judge(proposal, self._facts(proposal, mine)), proposal
+        return judge(proposal, self._facts(proposal, headroom)), proposal
 
-    def _facts(self, proposal: Proposal, mine: Sequence[Held]) -> Facts:
+    def _facts(self, proposal: Proposal, headroom: tuple[Headroom, ...]) -> Facts:
         return protective_facts(
             proposal,
             self.state,
-            self._phases(self.state.target),
+            self._phases(self.state.target, 0),
             site=self._world.site,
             switches=self._world.switches,
             intents=self._world.ledger.intents_since(self._now() - 60_000),
             vitals=self._world.loads.vitals(proposal.target, self._now()) if proposal.traits.power else None,
-            headroom=self._headroom(mine),
+            headroom=headroom,
             now_ms=self._now(),
         )
 
@@ -177,7 +179,7 @@ class ReleaseCourse:
                 rise[place] = rise.get(place, 0.0) + watts / self._world.loads.feeding(node, self._now())
         found = []
         for pdu in sorted({pdu for pdu, _ in rise}):
-            for phase in self._phases(pdu):
+            for phase in self._phases(pdu, 0):
                 amperes = rise.get((pdu, phase.phase), 0.0) / phase.volts
                 load = phase.load(self._now())
                 if amperes > 0 and not (load is None and pdu != self.state.target):

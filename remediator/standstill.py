@@ -53,8 +53,10 @@ class Standstill:
             self._freezes[alarm.code] = Freeze(code=alarm.code, **kept)  # type: ignore[arg-type]
         if alarm is not None:
             self.say(OwnAlert(FREEZE, alarm.code, f"Automation stands still: {alarm.text}", nodes=alarm.nodes), now_ms)
+        silent = {f"telemetry/{kind}": gone.nodes for kind, gone in self._around.vanished.items()}
         for freeze in self.freezes(now_ms):
-            self.say(OwnAlert(FREEZE, freeze.code, f"Automation stands still: {freeze.text}"), now_ms)
+            text = f"Automation stands still: {freeze.text}"
+            self.say(OwnAlert(FREEZE, freeze.code, text, nodes=silent.get(freeze.code, ())), now_ms)
         if self.observes is not None:
             self.say(OwnAlert(OBSERVING, "ledger", f"The remediator only observes: {self.observes}"), now_ms)
         for over in self._own.ended(now_ms, self._gone(now_ms)):

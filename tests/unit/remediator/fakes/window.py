@@ -1,9 +1,14 @@
 """A live window as lists: every sample that was put in, by name and labels."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 
 from rules.query import Sample
+
+
+def _at(sample: Sample) -> int:
+    return sample.at_ms
 
 
 class FakeWindow:
@@ -25,9 +30,13 @@ class FakeWindow:
         return [row[-1] for row in self._matching(name, matchers)]
 
     def since(self, name: str, matchers: Mapping[str, str], since_ms: int) -> list[Sample]:
-        found = [sample for row in self._matching(name, matchers) for sample in row if sample.at_ms > since_ms]
-        return sorted(found, key=lambda sample: sample.at_ms)
+        rows = self._matching(name, matchers)
+        found = [sample for row in rows for sample in row[bisect_right(row, since_ms, key=_at) :]]
+        return sorted(found, key=_at) if len(rows) > 1 else found
 
     def _matching(self, name: str, matchers: Mapping[str, str]) -> list[list[Sample]]:
         wanted = {label: str(value) for label, value in matchers.items()}
+        exact = self._series[name].get(tuple(sorted(wanted.items())))
+        if exact:
+            return [exact]
         return [row for key, row in self._series[name].items() if row and wanted.items() <= dict(key).items()]
