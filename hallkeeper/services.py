@@ -14,6 +14,7 @@ from fleet.secrets import read_secret
 from fleet.settings import Settings, load_settings
 from hallkeeper import __version__
 from hallkeeper.daemon import Daemon, Service
+from hallkeeper.preflight import meet_bus
 
 
 class Workshop:
@@ -46,7 +47,10 @@ async def serve(names: Sequence[str], path: Path) -> None:
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     async with AsyncExitStack() as stack:
-        bus = await open_bus(settings.bus, data=settings.data, clock=clock, partitions=partitions(site))
+        await meet_bus(settings, clock, partitions=partitions(site))
+        bus = await open_bus(
+            settings.bus, data=settings.data, clock=clock, partitions=partitions(site), spool=f"spool-{'-'.join(names)}"
+        )
         stack.push_async_callback(bus.close)
         workshop = Workshop(settings=settings, site=site, bus=bus, clock=clock, registry=registry, stack=stack)
         services = {name: MAKERS[name](workshop) for name in names}

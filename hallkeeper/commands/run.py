@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from fleet.clock import SystemClock
-from fleet.settings import load_settings
 from hallkeeper.logs import configure_logs
 from hallkeeper.notify import notify
+from hallkeeper.preflight import look_over, meet_bus, sole, usable
+from hallkeeper.services import partitions, serve
 from hallkeeper.supervisor import ChildSpec, Supervisor
 
 SERVICES = ("collectors", "rules", "remediator", "protective", "oncall", "console")
@@ -35,20 +36,22 @@ def run(
     if not services:
         supervise(settings)
         return
-    from hallkeeper.services import serve
-
     configure_logs(service="+".join(services))
     import uvloop
 
     uvloop.run(serve(tuple(services), settings))
 
 
-def supervise(settings: Path) -> None:
-    """Every service and both actuators as children of this process."""
+def supervise(path: Path) -> None:
+    """Every service and both actuators as children of this process, once the installation has been looked over."""
     configure_logs(service="supervisor")
-    loaded = load_settings(settings)
-    supervisor = Supervisor(children(settings), folder=loaded.data / "run", clock=SystemClock())
-    asyncio.run(_until_signal(supervisor))
+    settings, site = look_over(path)
+    usable(settings.data)
+    clock = SystemClock()
+    supervisor = Supervisor(children(path), folder=settings.data / "run", clock=clock)
+    with sole(settings.data):
+        asyncio.run(meet_bus(settings, clock, partitions=partitions(site)))
+        asyncio.run(_until_signal(supervisor))
 
 
 def children(settings: Path) -> Sequence[ChildSpec]:
