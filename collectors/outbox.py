@@ -113,7 +113,7 @@ class Outbox:
             log.warning("the bus accepts nothing", error=str(error))
             self.failing = True
         room = max(self._bound - len(self._frames), 0)
-        kept = frames[len(frames) - room :] if room else ()
+        kept = frames[max(len(frames) - room, 0) :]
         if len(kept) < len(frames):
             self._dropped(len(frames) - len(kept))
         self._frames.extendleft(reversed(kept))

@@ -131,7 +131,11 @@ class MemoryBus:
 
 @asynccontextmanager
 async def collecting(
-    site: Site, clock: VirtualClock, pollers: Mapping[str, ScriptedPoller | Exception], **intervals: float
+    site: Site,
+    clock: VirtualClock,
+    pollers: Mapping[str, ScriptedPoller | Exception],
+    zones: list[int] | None = None,
+    **intervals: float,
 ):
     """The service over scripted pollers, by asset; yields it with its bus and its registry."""
     bus, registry = MemoryBus(), CollectorRegistry()
@@ -145,7 +149,7 @@ async def collecting(
 
         return open_poller
 
-    settings = Settings.model_validate({"intervals": intervals})
+    settings = Settings.model_validate({"intervals": intervals, "zones": zones})
     service = CollectorService(site, bus, clock, settings, registry, factory=factory, boot=1)
     running = asyncio.create_task(service.run())
     try:

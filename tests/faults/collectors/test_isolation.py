@@ -1,5 +1,7 @@
 """A dead device costs its neighbours nothing; it is told once, asked less and less, and welcomed back."""
 
+import itertools
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -35,7 +37,7 @@ def hall(clock: VirtualClock, count: int):
 
 async def test_one_dead_device_among_sixteen_costs_its_neighbours_no_poll() -> None:
     clock = VirtualClock()
-    site, devices, pollers = hall(clock, 16)
+    site, _devices, pollers = hall(clock, 16)
     dead = pollers["dgx-003"]
     dead.takes_seconds = 3600.0
     async with collecting(site, clock, pollers):
@@ -47,7 +49,7 @@ async def test_one_dead_device_among_sixteen_costs_its_neighbours_no_poll() -> N
 
 async def test_a_whole_dead_family_leaves_the_turns_of_the_living_alone() -> None:
     clock = VirtualClock()
-    site, devices, pollers = hall(clock, 200)
+    site, _devices, pollers = hall(clock, 200)
     for name in list(pollers)[:150]:
         pollers[name].takes_seconds = 3600.0
     async with collecting(site, clock, pollers):
@@ -67,7 +69,7 @@ async def test_a_silent_device_is_asked_less_and_less_but_once_a_minute_and_is_b
         device.error = Unreachable("no answer")
         await clock.advance(600)
         tries = poller.times()
-        gaps = [round(later - earlier, 1) for earlier, later in zip(tries, tries[1:], strict=False)]
+        gaps = [round(later - earlier, 1) for earlier, later in itertools.pairwise(tries)]
         assert gaps[-1] == pytest.approx(60, abs=0.3)
         assert gaps == sorted(gaps), "each wait is at least as long as the one before"
         device.error = None

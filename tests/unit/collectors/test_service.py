@@ -1,9 +1,5 @@
 """The collectors' promises: one answer one frame, stable layouts, final labels, events, hurry, readiness, draining."""
 
-import asyncio
-
-import pytest
-
 from bus.errors import BusError
 from bus.events import DeviceEvent, IncidentEvent, IncidentState, decode_event, encode_event
 from bus.frames import SeriesTable, decode, values_of
@@ -226,24 +222,7 @@ async def test_zones_that_another_process_polls_are_left_alone() -> None:
         name: ScriptedPoller(clock, lambda due: Poll(readings=(reading(clock, {"m": 1.0}),)), {"gpu": 1.0})
         for name in "ab"
     }
-    from bus.port import Bus  # noqa: F401 - the fake below stands for it
-    from collectors.service import CollectorService
-    from fleet.settings import Settings
-    from prometheus_client import CollectorRegistry
-    from tests.peers.collecting import MemoryBus
-
-    service = CollectorService(
-        site,
-        MemoryBus(),
-        clock,
-        Settings.model_validate({"zones": [2]}),
-        CollectorRegistry(),
-        factory=lambda wire: lambda endpoint, secret, settings, clock: pollers[str(endpoint.asset)],
-    )
-    running = asyncio.create_task(service.run())
-    await clock.advance(5)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    async with collecting(site, clock, pollers, zones=[2]):
+        await clock.advance(5)
     assert pollers["b"].asked
     assert not pollers["a"].asked
