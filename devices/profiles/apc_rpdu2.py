@@ -47,9 +47,7 @@ PROFILE = Profile(
                 Point(column=5, metric="pdu_phase_current_amperes", scale=0.1, absent=NO_VALUE),
                 Point(column=6, metric="pdu_phase_voltage_volts", absent=NO_VALUE),
                 Point(column=7, metric="pdu_phase_power_watts", scale=10.0, absent=NO_VALUE),
-                Point(
-                    column=9, metric="pdu_phase_power_factor_ratio", scale=0.01, absent=NO_VALUE, signal="outlet"
-                ),
+                Point(column=9, metric="pdu_phase_power_factor_ratio", scale=0.01, absent=NO_VALUE, signal="outlet"),
             ),
         ),
         Table(

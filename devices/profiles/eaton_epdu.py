@@ -99,9 +99,7 @@ PROFILE = Profile(
                     absent=NO_VALUE,
                     signal="energy",
                 ),
-                Point(
-                    column=6, metric="pdu_outlet_power_factor_ratio", scale=0.001, signal="outlet"
-                ),
+                Point(column=6, metric="pdu_outlet_power_factor_ratio", scale=0.001, signal="outlet"),
             ),
         ),
         Table(
