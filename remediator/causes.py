@@ -42,7 +42,7 @@ FREEZE = "MassFailureFreeze"
 
 CAUSES: Mapping[str, CauseRule] = {
     "NodesSilentTogether": CauseRule(Reach.ZONE, silences_only=True),
-    "PduFeedLost": CauseRule(Reach.DOWNSTREAM, siblings=frozenset({"PduPhaseOverload", "PduPhaseNearLimit"})),
+    "PduFeedLost": CauseRule(Reach.DOWNSTREAM, siblings=frozenset({"PduPhaseOverload", "PduPhaseHigh"})),
     FREEZE: CauseRule(Reach.LISTED),
 }
 CAUSE_KINDS = frozenset(
