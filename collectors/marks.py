@@ -32,9 +32,22 @@ class Marks:
     A frame in which nothing is wrong costs about a dozen array operations, 10 µs at 320 series.
     """
 
-    __slots__ = ("_before", "_before_ms", "_counts", "_fall", "_hiding", "_known", "_limits", "_moves", "_rise")
+    __slots__ = (
+        "_before",
+        "_before_ms",
+        "_counts",
+        "_fall",
+        "_hiding",
+        "_known",
+        "_limits",
+        "_moves",
+        "_refresh_seconds",
+        "_rise",
+    )
 
-    def __init__(self, series: Sequence[Series]) -> None:
+    def __init__(self, series: Sequence[Series], *, refresh_seconds: float = 0.0) -> None:
+        """`refresh_seconds` is how old a value may be inside the device: so much time more a change may have had."""
+        self._refresh_seconds = refresh_seconds
         self._known = tuple(METRICS.get(name) for name, _ in series)
         low, high = _field(self._known, "low", -np.inf), _field(self._known, "high", np.inf)
         self._limits = (low, high) if np.isfinite(low).any() or np.isfinite(high).any() else None
@@ -87,7 +100,7 @@ class Marks:
     def _mark_changes(self, found: "_Found", values: Floats, at_ms: int) -> None:
         seconds = (at_ms - self._before_ms) / 1000
         if self._before is not None and 0 < seconds <= EVIDENCE_SECONDS:
-            change = (values - self._before) / seconds
+            change = (values - self._before) / (seconds + self._refresh_seconds)
             odd = (change > self._rise) | (change < self._fall)
             if np.count_nonzero(odd):
                 again = self._counts & (change < 0)

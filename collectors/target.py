@@ -15,6 +15,7 @@ from collectors.marks import Floats, Marked, Marks
 from collectors.naming import labelled, target_labels
 from collectors.pace import Pace
 from collectors.poller import Poller
+from devices.profiles import PROFILES
 from devices.reading import STALE, Reading, Series
 from fleet.model import Asset, Endpoint
 
@@ -47,6 +48,7 @@ class Target:
         """When its next turn is; an earlier entry in the wheel is out of date."""
         self._labels: Mapping[str, str] = target_labels(endpoint, asset)
         self._shapes: dict[str, Shape] = {}
+        self._refresh_seconds = refresh_of(endpoint)
         self._up = SeriesLayout.of(labelled((UP,), self._labels))
 
     @property
@@ -104,7 +106,12 @@ class Target:
             return before, []
         carries_up = reading.signal == self.pace.fastest
         final = labelled((*reading.series, UP) if carries_up else reading.series, self._labels)
-        shape = Shape(reading.series, SeriesLayout.of(final), Marks(reading.series), carries_up)
+        shape = Shape(
+            reading.series,
+            SeriesLayout.of(final),
+            Marks(reading.series, refresh_seconds=self._refresh_seconds),
+            carries_up,
+        )
         self._shapes[reading.signal] = shape
         if before is None:
             return shape, []
@@ -129,6 +136,15 @@ class Target:
 
     def _up_frame(self, value: float, writer: FrameWriter, now_ms: int) -> list[Message]:
         return writer.messages(self.source, self.asset.zone, self._up, now_ms, np.array([value]))
+
+
+def refresh_of(endpoint: Endpoint) -> float:
+    """How old a value may be inside the device, in seconds: what the site says of this one, else its family."""
+    own = endpoint.options.get("refresh_seconds")
+    if isinstance(own, int | float):
+        return float(own)
+    profile = PROFILES.get(endpoint.profile)
+    return 0.0 if profile is None else profile.refresh_seconds
 
 
 def _with_up(values: Floats, quality: Marked | None) -> tuple[Floats, Marked | None]:

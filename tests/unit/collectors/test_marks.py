@@ -60,6 +60,16 @@ def test_a_change_faster_than_the_metric_can_is_uncertain() -> None:
     assert marks_of(fast, [name], gap_ms=2000)[1] is None, "twice the time, half the rate"
 
 
+def test_a_value_that_the_device_refreshes_seldom_may_have_changed_all_that_time() -> None:
+    name = ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", ())
+    watts_for_30_seconds = np.array([700_000.0 * 30])
+    for refresh, quality in ((30.0, None), (0.0, [pack(Quality.UNCERTAIN, Reason.RATE)])):
+        marks = Marks((name,), refresh_seconds=refresh)
+        marks.of(np.array([0.0]), None, 1_000, 1_000)
+        found = marks.of(watts_for_30_seconds.copy(), None, 2_000, 2_000)
+        assert (found if found is None else found.tolist()) == quality
+
+
 def test_a_counter_that_starts_again_stays_good_and_says_so() -> None:
     _, marks = marks_of([[5e9], [10.0]], ["pdu_outlet_energy_joules_total"])
     assert marks == [(Quality.GOOD, Reason.COUNTER_RESET)]
