@@ -8,9 +8,10 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -39,12 +40,37 @@ class ChildSpec:
     """An actuator: never killed between the sending of a command and its read-back."""
 
 
+class Running(Protocol):
+    """A started process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
+class Spawner(Protocol):
+    """Starts a process with variables of its own beside ours, in a session of its own."""
+
+    async def __call__(self, argv: Sequence[str], environ: Mapping[str, str], /) -> Running: ...
+
+
+async def spawn(argv: Sequence[str], environ: Mapping[str, str]) -> Running:
+    """A fresh process. A session of its own: a Ctrl-C on the terminal reaches the supervisor alone, which drains in order."""
+    return await asyncio.create_subprocess_exec(*argv, env={**os.environ, **environ}, start_new_session=True)
+
+
 @dataclass(slots=True)
 class Child:
     """The running side of a `ChildSpec`."""
 
     spec: ChildSpec
-    process: asyncio.subprocess.Process | None = None
+    process: Running | None = None
     ready: bool = False
     restarts: int = 0
     last_sign_ns: int = 0
@@ -65,7 +91,9 @@ class Supervisor:
         folder: Path,
         clock: Clock,
         on_change: Callable[[str, str], None] | None = None,
+        spawn: Spawner = spawn,
     ) -> None:
+        self._spawn = spawn
         self._children = {spec.name: Child(spec) for spec in specs}
         self._folder = folder
         self._clock = clock
@@ -168,10 +196,7 @@ class Supervisor:
             loop = asyncio.get_running_loop()
             loop.add_reader(notices, self._hear, child, notices)
             try:
-                # A group of its own: a Ctrl-C on the terminal reaches the supervisor alone, which drains in order.
-                child.process = await asyncio.create_subprocess_exec(
-                    *child.spec.argv, env={**os.environ, "NOTIFY_SOCKET": str(path)}, start_new_session=True
-                )
+                child.process = await self._spawn(child.spec.argv, {"NOTIFY_SOCKET": str(path)})
                 return await self._wait_watching(child)
             finally:
                 loop.remove_reader(notices)

@@ -92,7 +92,13 @@ class Story:
             return []
         style = {IncidentState.RESOLVED: "bold green", IncidentState.ESCALATED: "bold red"}.get(event.state, "magenta")
         page = "  (a person is paged)" if event.pages else ""
-        return [Line(at_ms=event.updated_at_ms, style=style, text=f"incident   {event.state:<9} {event.title}{page}")]
+        return [
+            Line(
+                at_ms=event.updated_at_ms,
+                style=style,
+                text=f"incident   {event.state:<9} {event.title} ({event.root}, {len(event.alerts)} alerts, {short(event.incident_id)}){page}",
+            )
+        ]
 
     def _remediation(self, event: RemediationEvent) -> list[Line]:
         if event.intent_id is not None and event.phase in ("executing", "verifying"):

@@ -61,3 +61,35 @@ async def test_a_child_that_cannot_start_stops_everything_with_its_name(tmp_path
     with pytest.raises(StartFailed, match="bad ended with status 3"):
         await supervisor.run()
     assert_gone(tmp_path, "a")
+
+
+async def test_children_forked_from_a_warm_process_report_end_and_are_gone(tmp_path):
+    module = tmp_path / "warm_child.py"
+    module.write_text(
+        "import os, signal, socket, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "s.send(b'READY=1'); s.close()\n"
+        f"open({str(tmp_path / 'warm.pids')!r}, 'a').write(str(os.getpid()) + '\\n')\n"
+        "while True: time.sleep(0.05)\n"
+    )
+    from hallkeeper.forks import WarmSpawner
+
+    specs = [ChildSpec(name=name, argv=[sys.executable, "-m", "warm_child", name, name]) for name in ("a", "b")]
+    sys.path.insert(0, str(tmp_path))
+    try:
+        supervisor = Supervisor(specs, folder=tmp_path / "run", clock=SystemClock(), spawn=WarmSpawner(["json"]))
+        task = asyncio.create_task(supervisor.run())
+        async with asyncio.timeout(30):
+            await supervisor.wait_ready()
+            first = pids(tmp_path, "warm")
+            assert len(first) == 2
+            assert all(os.getsid(pid) == pid for pid in first)
+            os.kill(first[0], signal.SIGKILL)
+            while len(pids(tmp_path, "warm")) < 3:
+                await asyncio.sleep(0.02)
+            supervisor.stop()
+            await task
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert_gone(tmp_path, "warm")
