@@ -10,8 +10,8 @@ from remediator.transitions import Phase
 
 SYMPTOM_PATIENCE_MS = 30_000
 """A silence may have a cause that is noticed a little later: then that one pages, once."""
-STILL_FIRING_MS = 300_000
-"""A remedy that succeeded has this long to make its alert go away (default to tune)."""
+STILL_FIRING_MS = 900_000
+"""A remedy that succeeded has this long to make its alert go away; rules on events look ten minutes back."""
 
 Answers = Callable[[str], Playbook | None]
 
