@@ -100,9 +100,11 @@ class KafkaBroker:
         self.kill()
 
     def freeze(self) -> None:
-        """It stays connected and says nothing."""
+        """It stays connected and says nothing; returns when its last thread has stopped."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        while any(_state(thread) not in "Tt" for thread in Path(f"/proc/{self.process.pid}/task").iterdir()):
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -129,6 +131,13 @@ class KafkaBroker:
 
     def _said(self) -> str:
         return (self.folder / "said.log").read_text(errors="replace")[-2000:]
+
+
+def _state(thread: Path) -> str:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:  # it has ended
+        return "T"
 
 
 def _free_ports(count: int) -> list[int]:

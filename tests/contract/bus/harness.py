@@ -53,6 +53,10 @@ class Harness:
     def embedded(self) -> bool:
         return self.url == "embedded"
 
+    def group(self, name: str) -> str:
+        """A group of this test's own: the broker remembers the dead of others."""
+        return f"{name}-{self._mark}"
+
     def add(self, topic: Topic, **changes) -> str:
         """A topic like this one, under a name of this test's own."""
         made = replace(topic, name=f"{topic.name}-{self._mark}-{len(self.topics)}", **changes)

@@ -35,10 +35,12 @@ def resident_bytes() -> int:
 async def test_a_broker_killed_under_load_loses_nothing_accepted(harness: Harness, broker: KafkaBroker):
     bus = await harness.open()
     publisher = await bus.publisher()
-    consumer = await bus.consumer(group="g", topics=[harness.alerts, harness.frames], session_seconds=3.0)
+    consumer = await bus.consumer(
+        group=harness.group("g"), topics=[harness.alerts, harness.frames], session_seconds=3.0
+    )
     accepted = {harness.alerts: 0, harness.frames: 0}
     got: dict[str, list[int]] = {harness.alerts: [], harness.frames: []}
-    stop = asyncio.Event()
+    stop, all_accepted = asyncio.Event(), asyncio.Event()
 
     async def publish(topic: str, batch: int) -> None:
         while not stop.is_set():
@@ -47,14 +49,13 @@ async def test_a_broker_killed_under_load_loses_nothing_accepted(harness: Harnes
             await asyncio.sleep(0.01)
 
     async def consume() -> None:
-        while not stop.is_set() or any(len(set(got[topic])) < count for topic, count in accepted.items()):
+        while not all_accepted.is_set() or any(len(set(got[topic])) < count for topic, count in accepted.items()):
             for record in await consumer.fetch(timeout_seconds=0.5):
                 got[record.topic].append(int(record.value or b""))
             await consumer.commit()
 
     async with asyncio.TaskGroup() as tasks:
-        for topic in (harness.alerts, harness.frames):
-            tasks.create_task(publish(topic, 5))
+        publishing = [tasks.create_task(publish(topic, 5)) for topic in (harness.alerts, harness.frames)]
         consuming = tasks.create_task(consume())
         await until(lambda: asyncio.sleep(0, len(got[harness.alerts]) > 50), "records before the kill")
         broker.kill()
@@ -69,6 +70,8 @@ async def test_a_broker_killed_under_load_loses_nothing_accepted(harness: Harnes
         after = accepted[harness.alerts]
         await until(lambda: asyncio.sleep(0, accepted[harness.alerts] > after + 20), "publishing goes on")
         stop.set()
+        await asyncio.gather(*publishing)
+        all_accepted.set()
         await asyncio.wait_for(consuming, 40)
         assert time.monotonic() - back < 40
     for topic, count in accepted.items():

@@ -13,7 +13,7 @@ from tests.contract.bus.harness import Harness, drained, numbered, numbers, unti
 async def test_records_of_a_key_come_in_the_order_they_were_accepted(harness: Harness):
     bus = await harness.open()
     publisher = await bus.publisher()
-    consumer = await bus.consumer(group="g", topics=[harness.frames])
+    consumer = await bus.consumer(group=harness.group("g"), topics=[harness.frames])
     for start in range(0, 100, 10):
         await publisher.publish(
             [message for key in "abcdef" for message in numbered(harness.frames, 10, start=start, key=key)]
@@ -82,10 +82,10 @@ async def test_the_largest_message_passes(harness: Harness):
 async def test_what_was_not_committed_is_delivered_again(harness: Harness):
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 20))
-    first = await bus.consumer(group="g", topics=[harness.events])
+    first = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     assert numbers(await drained(first, 20)) == list(range(20))
     await first.close()
-    second = await bus.consumer(group="g", topics=[harness.events])
+    second = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     assert numbers(await drained(second, 20)) == list(range(20))
 
 
@@ -93,7 +93,7 @@ async def test_a_group_goes_on_behind_what_it_committed(harness: Harness):
     bus = await harness.open()
     publisher = await bus.publisher()
     await publisher.publish(numbered(harness.events, 20))
-    first = await bus.consumer(group="g", topics=[harness.events])
+    first = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     fetched = await first.fetch(limit=7, timeout_seconds=10)
     while not fetched:
         fetched = await first.fetch(limit=7)
@@ -101,7 +101,7 @@ async def test_a_group_goes_on_behind_what_it_committed(harness: Harness):
     await drained(first, 20 - len(fetched))
     await first.close()
     await publisher.publish(numbered(harness.events, 5, start=20))
-    second = await bus.consumer(group="g", topics=[harness.events])
+    second = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     assert numbers(await drained(second, 25 - len(fetched))) == list(range(len(fetched), 25))
 
 
@@ -109,21 +109,23 @@ async def test_a_new_group_starts_at_the_earliest_record_and_knows_nothing_of_ot
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 10))
     for group in ("one", "two"):
-        consumer = await bus.consumer(group=group, topics=[harness.events])
+        consumer = await bus.consumer(group=harness.group(group), topics=[harness.events])
         assert numbers(await drained(consumer, 10, commit=True)) == list(range(10))
 
 
 async def test_committed_offsets_survive_kill_9_of_the_consumer(harness: Harness):
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 3000))
-    worker = harness.worker("consume", topics=[harness.events], group="g", commit=True, limit=10, pause=0.05)
+    worker = harness.worker(
+        "consume", topics=[harness.events], group=harness.group("g"), commit=True, limit=10, pause=0.05
+    )
     said: list[str] = []
     while said.count("committed") < 2 or len(said) < 25:
         said += await worker.said(1)
     said += worker.kill()
     fetched = [int(word) for word in said if word.isdigit()]
     committed = [int(word) for word in said[: len(said) - said[::-1].index("committed")] if word.isdigit()]
-    successor = await bus.consumer(group="g", topics=[harness.events])
+    successor = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     rest: list[int] = []
     while 2999 not in rest:
         rest += numbers(await drained(successor, 1))
@@ -143,7 +145,10 @@ async def test_nothing_accepted_is_lost_when_the_publisher_is_killed(harness: Ha
 async def test_members_of_a_group_share_the_partitions_and_each_record_goes_to_one(harness: Harness):
     bus, other = await harness.open(partitions=4), await harness.open(partitions=4)
     publisher = await bus.publisher()
-    members = [await one.consumer(group="g", topics=[harness.frames], session_seconds=3.0) for one in (bus, other)]
+    members = [
+        await one.consumer(group=harness.group("g"), topics=[harness.frames], session_seconds=3.0)
+        for one in (bus, other)
+    ]
 
     async def shared() -> bool:
         for member in members:
@@ -162,9 +167,9 @@ async def test_members_of_a_group_share_the_partitions_and_each_record_goes_to_o
 async def test_a_killed_members_partitions_go_to_the_living(harness: Harness):
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 10))
-    worker = harness.worker("consume", topics=[harness.events], group="g", commit=False, limit=10)
+    worker = harness.worker("consume", topics=[harness.events], group=harness.group("g"), commit=False, limit=10)
     assert len(await worker.said(11)) == 11
-    standby = await bus.consumer(group="g", topics=[harness.events], session_seconds=3.0)
+    standby = await bus.consumer(group=harness.group("g"), topics=[harness.events], session_seconds=3.0)
     worker.kill()
     began = time.monotonic()
     assert numbers(await drained(standby, 10)) == list(range(10))
@@ -174,10 +179,10 @@ async def test_a_killed_members_partitions_go_to_the_living(harness: Harness):
 async def test_a_member_that_closes_hands_its_partitions_over_at_once(harness: Harness):
     bus, other = await harness.open(), await harness.open()
     publisher = await bus.publisher()
-    first = await bus.consumer(group="g", topics=[harness.events])
+    first = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     await publisher.publish(numbered(harness.events, 5))
     await drained(first, 5, commit=True)
-    second = await other.consumer(group="g", topics=[harness.events])
+    second = await other.consumer(group=harness.group("g"), topics=[harness.events])
     closing = asyncio.create_task(first.close())
     await publisher.publish(numbered(harness.events, 5, start=5))
     assert numbers(await drained(second, 5, patience=15)) == list(range(5, 10))
@@ -186,9 +191,11 @@ async def test_a_member_that_closes_hands_its_partitions_over_at_once(harness: H
 
 async def test_a_named_member_that_restarts_has_its_partitions_back_at_once(harness: Harness):
     bus, other = await harness.open(partitions=4), await harness.open(partitions=4)
-    second = await other.consumer(group="g", topics=[harness.frames], member="two", session_seconds=30.0)
+    second = await other.consumer(group=harness.group("g"), topics=[harness.frames], member="two", session_seconds=30.0)
     for _ in range(2):
-        first = await bus.consumer(group="g", topics=[harness.frames], member="one", session_seconds=30.0)
+        first = await bus.consumer(
+            group=harness.group("g"), topics=[harness.frames], member="one", session_seconds=30.0
+        )
 
         async def shared(first: Consumer = first) -> bool:
             await asyncio.gather(*[member.fetch(timeout_seconds=0.2) for member in (first, second)])
@@ -313,8 +320,8 @@ async def test_compaction_keeps_the_whole_history_inside_its_lag(harness: Harnes
 async def test_a_slow_consumer_holds_nobody_up_and_says_how_far_it_is_behind(harness: Harness):
     bus = await harness.open()
     publisher = await bus.publisher()
-    slow = await bus.consumer(group="slow", topics=[harness.frames])
-    quick = await bus.consumer(group="quick", topics=[harness.frames])
+    slow = await bus.consumer(group=harness.group("slow"), topics=[harness.frames])
+    quick = await bus.consumer(group=harness.group("quick"), topics=[harness.frames])
     await publisher.publish(numbered(harness.frames, 10))
     assert len(await drained(slow, 10)) == 10
     for start in range(10, 3010, 500):
@@ -328,7 +335,7 @@ async def test_a_slow_consumer_holds_nobody_up_and_says_how_far_it_is_behind(har
 async def test_a_fetch_takes_no_more_than_asked_and_forgets_none(harness: Harness):
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 100))
-    consumer = await bus.consumer(group="g", topics=[harness.events])
+    consumer = await bus.consumer(group=harness.group("g"), topics=[harness.events])
     seen: list[int] = []
     while len(seen) < 100:
         records = await consumer.fetch(limit=7, timeout_seconds=5)
