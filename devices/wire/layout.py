@@ -2,7 +2,7 @@
 
 A page of an exporter is the same from poll to poll but for its numbers. The lines lose the prefixes they had last time,
 the rest is joined and decoded as one JSON list: 320 series of a 98 kB page in about 0.1 ms instead of 1 ms. The check is
-exact: a line whose prefix differs keeps it, so that the joined length gives it away, and every other line is compared.
+exact: a line whose prefix differs keeps it, so that the joined length gives it away; comments may say what they like.
 Whatever does not fit goes to the strict parser, which alone decides what a page says.
 """
 
@@ -26,6 +26,8 @@ _SENTINEL_FLOAT = 2.0**63
 
 _ABSENT = pack(Quality.BAD, Reason.SENTINEL)
 _NUMBERS = msgspec.json.Decoder(list[int | float])
+_FIRST_BYTE = itemgetter(0)
+_HASH = frozenset(b"#")
 _MINUS_ZERO_ENDS = (b"-0,", b"-0 ", b"-0\t", b"-0\r")
 
 
@@ -44,7 +46,18 @@ class Values:
 class Layout:
     """What one page looked like: its series, and everything in it that was not a number."""
 
-    __slots__ = ("_count", "_first", "_fixed", "_pick_rest", "_pick_samples", "_prefixes", "_rest", "known", "series")
+    __slots__ = (
+        "_blanks",
+        "_count",
+        "_first",
+        "_fixed",
+        "_pick_blanks",
+        "_pick_comments",
+        "_pick_samples",
+        "_prefixes",
+        "known",
+        "series",
+    )
 
     def __init__(self, lines: Sequence[bytes], samples: Sequence[Sample | None]) -> None:
         """`samples` has one entry a line: None for a comment or a blank."""
@@ -54,23 +67,26 @@ class Layout:
         self.series: tuple[Series, ...] = tuple(dict.fromkeys(every))
         self._first = None if len(first) == len(every) else np.array([first[series] for series in self.series])
         self._pick_samples = _picker([at for at, sample in enumerate(samples) if sample is not None])
-        self._pick_rest = _picker([at for at, sample in enumerate(samples) if sample is None])
+        rest = [at for at, sample in enumerate(samples) if sample is None]
+        self._pick_comments = _picker([at for at in rest if lines[at].startswith(b"#")])
+        self._pick_blanks = _picker([at for at in rest if not lines[at].startswith(b"#")])
         self._prefixes = [
             line[: sample.start] for line, sample in zip(lines, samples, strict=True) if sample is not None
         ]
-        self._rest = self._pick_rest(lines)
+        self._blanks = self._pick_blanks(lines)
         self._count = len(lines)
-        self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._rest)) + self._count - max(len(found), 1)
+        self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._blanks)) + self._count - max(len(found), 1)
         self.known: dict[bytes, Series] = dict(zip(self._prefixes, every, strict=True))
         """Prefix to series: a page that gained or lost lines is learned without parsing the others again."""
 
     def read(self, page: bytes) -> Values | None:
         """The page's numbers, or None when anything but numbers differs from this layout."""
         lines = page.split(b"\n")
-        if len(lines) != self._count or self._pick_rest(lines) != self._rest:
+        if len(lines) != self._count or self._pick_blanks(lines) != self._blanks:
             return None
+        comments = self._pick_comments(lines)
         texts = b",".join(map(bytes.removeprefix, self._pick_samples(lines), self._prefixes))
-        if len(texts) + self._fixed != len(page):
+        if len(texts) + self._fixed + sum(map(len, comments)) != len(page) or not _are_comments(comments):
             return None
         try:
             numbers = _NUMBERS.decode(b"[%b]" % texts)
@@ -79,7 +95,7 @@ class Layout:
             return self._one_by_one(lines)
         if len(numbers) != len(self._prefixes) or _has_minus_zero(texts):
             return self._one_by_one(lines)
-        if (values == _SENTINEL_FLOAT).any():
+        if np.count_nonzero(values == _SENTINEL_FLOAT):
             blank = [isinstance(number, int) and number in SENTINELS for number in numbers]
             return self.first(_without_sentinels(values, blank))
         return self.first(Values(values))
@@ -149,9 +165,17 @@ def _recalled(line: bytes, known: dict[bytes, Series] | None) -> Sample | None:
     return Sample(*series, len(head) + 1, value, digits, stamp)
 
 
+def _are_comments(lines: tuple[bytes, ...]) -> bool:
+    """Each still begins as a comment: what it says changes no value, so that it need not be compared."""
+    try:
+        return set(map(_FIRST_BYTE, lines)) <= _HASH
+    except IndexError:
+        return False
+
+
 def _has_minus_zero(texts: bytes) -> bool:
     """JSON's integer -0 loses its sign; as a value it keeps it."""
-    return b"-0" in texts and (texts.endswith(b"-0") or any(end in texts for end in _MINUS_ZERO_ENDS))
+    return b"-" in texts and b"-0" in texts and (texts.endswith(b"-0") or any(end in texts for end in _MINUS_ZERO_ENDS))
 
 
 def _without_sentinels(values: npt.NDArray[np.float64], blank: Sequence[bool]) -> Values:
