@@ -17,6 +17,8 @@ from remediator.records import Remediation
 from remediator.transitions import Phase
 
 TIMELINE_LINES = 200
+SETTLE_MS = 1_500
+"""Alerts of one event arrive within about a second (default to tune)."""
 RELEASE_MS = 120_000
 """A cause must be gone this long before its symptoms are treated by themselves."""
 
@@ -33,6 +35,7 @@ class IncidentBook:
             incident.incident_id: incident.superseded_by for incident in incidents if incident.superseded_by
         }
         self._changed: dict[str, Incident] = {}
+        self._told: set[str] = set(self._open)
 
     @property
     def open(self) -> tuple[Incident, ...]:
@@ -49,10 +52,24 @@ class IncidentBook:
         """Whether another incident took it in."""
         return incident_id in self._parents
 
-    def changes(self) -> tuple[Incident, ...]:
-        """What changed since the last call: each to be told once."""
-        changed, self._changed = tuple(self._changed.values()), {}
-        return changed
+    def changes(self, now_ms: int) -> tuple[Incident, ...]:
+        """What changed since the last call, each to be told once.
+
+        A new incident is told when it has stood for a moment, or when something is done about it: a cause that is noticed
+        right after its symptom then takes it in before anybody heard of it.
+        """
+        found = [incident for incident in self._changed.values() if self._tellable(incident, now_ms)]
+        for incident in found:
+            del self._changed[incident.incident_id]
+            self._told.add(incident.incident_id)
+        for incident in [other for other in self._changed.values() if other.superseded_by]:
+            del self._changed[incident.incident_id]
+        return tuple(found)
+
+    def _tellable(self, incident: Incident, now_ms: int) -> bool:
+        if incident.incident_id in self._told or incident.remediations:
+            return True
+        return incident.superseded_by is None and (incident.ended or now_ms - incident.opened_at_ms >= SETTLE_MS)
 
     # alerts
 

@@ -200,7 +200,7 @@ class Reign:
 
     def publish(self) -> None:
         """What changed in the incidents, durable first; the bus hears of everything that waits."""
-        for incident in self.book.changes():
+        for incident in self.book.changes(self._now()):
             event = incident.event(self._epoch)
             self._ledger.emit(
                 Outgoing(0, INCIDENTS, event.key(), encode_event(event)),

@@ -16,6 +16,7 @@ from remediator.verbs import Cause, Mode
 from tests.unit.remediator.fakes.sitefile import make_site
 
 T0 = 1_700_000_000_000
+LATER = T0 + 3_600_000
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +75,12 @@ def test_a_root_found_late_takes_in_its_children(site: Site) -> None:
     book = Book(site)
     book.fire("PduPhaseOverload", asset="pdu-r01-b", phase="1")
     child = book.one().incident_id
-    book.changes()
+    book.changes(LATER)
     book.fire("PduFeedLost", 5, asset="pdu-r01-a")
     assert book.one().root == "pdu-r01-a"
     assert book.taken_in(child)
     assert book.incident(child) == book.one()
-    told = {incident.incident_id: incident for incident in book.changes()}
+    told = {incident.incident_id: incident for incident in book.changes(LATER)}
     assert told[child].state is IncidentState.RESOLVED
     assert told[child].outcome == f"superseded by {book.one().incident_id}"
 
@@ -144,7 +145,7 @@ def test_an_incident_ends_when_its_alerts_do_and_unknown_is_not_healthy(site: Si
     book.fire("NodeHung", 0, state="resolved", asset="dgx-001")
     book.quiet(11)
     assert book.open == ()
-    assert book.changes()[-1].outcome == "cleared"
+    assert book.changes(LATER)[-1].outcome == "cleared"
 
 
 def test_symptoms_are_let_go_two_minutes_after_their_cause_is_gone(site: Site) -> None:
@@ -189,10 +190,21 @@ def test_the_state_follows_the_remediation(site: Site) -> None:
 def test_every_change_is_told_with_a_line_of_the_timeline(site: Site) -> None:
     book = Book(site)
     book.fire("NodeHung", asset="dgx-001")
-    (first,) = book.changes()
-    assert book.changes() == ()
+    (first,) = book.changes(LATER)
+    assert book.changes(LATER) == ()
     book.fire("GpuHot", asset="dgx-001")
-    (second,) = book.changes()
+    (second,) = book.changes(LATER)
     assert second.sequence == first.sequence + 1
     assert len(second.timeline) == len(first.timeline) + 1
     assert second.event(7).epoch == 7
+
+
+def test_a_symptom_that_is_taken_in_at_once_is_never_told(site: Site) -> None:
+    book = Book(site)
+    book.fire("PduPhaseOverload", asset="pdu-r01-b", phase="1")
+    assert book.changes(T0 + 500) == ()
+    book.fire("PduFeedLost", asset="pdu-r01-a")
+    assert book.changes(T0 + 900) == ()
+    (told,) = book.changes(T0 + 3_000)
+    assert told.root == "pdu-r01-a"
+    assert len(told.alerts) == 2
