@@ -1,0 +1,21 @@
+"""`make docs`: writes the pages that are made from code, and the dashboards' JSON; tests compare them with what is committed."""
+
+from pathlib import Path
+
+from dashboards.generate import main as write_dashboards
+from fleet.metrics import markdown
+from fleet.pages import settings_page, site_page
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+
+
+def main() -> None:
+    """Write everything."""
+    (REFERENCE / "metrics.md").write_text(markdown())
+    (REFERENCE / "settings.md").write_text(settings_page())
+    (REFERENCE / "site-file.md").write_text(site_page())
+    write_dashboards()
+
+
+if __name__ == "__main__":
+    main()
