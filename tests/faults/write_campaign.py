@@ -44,6 +44,10 @@ V2C = {"version": "2c", "community": COMMUNITY}
 V3 = {"version": "3", "user": V3_USER, "auth": "sha256", "auth_key": AUTH_KEY, "priv": "aes128", "priv_key": PRIV_KEY}
 
 
+WHY: set[str] = set()
+"""What orders said that were not sent, refused or left unconfirmed."""
+
+
 @dataclass
 class Tally:
     """What one fault did to one kind of command."""
@@ -207,6 +211,8 @@ def judge(bench: Bench, trial: Trial, goal: str, tally: Tally) -> None:
     verdict = trial.verdict
     tally.orders += 1
     tally.states[verdict.state] = tally.states.get(verdict.state, 0) + 1
+    if verdict.state in {State.NOT_SENT, State.REFUSED, State.UNCONFIRMED}:
+        WHY.add(f"{tally.kind} {tally.fault} {verdict.state}: {verdict.text}")
     if verdict.state is State.NOT_SENT:
         tally.sends_of_unsent += trial.sends
         tally.false_done += verdict.after == goal
@@ -258,14 +264,14 @@ async def measure(
     return total
 
 
-async def campaign(*, trials: int, seed: int, workers: int, say: object = print) -> list[Tally]:
-    """Every fault, both kinds of command, one after the other."""
+async def campaign(*, kinds: str, faults: str, trials: int, seed: int, workers: int) -> list[Tally]:
+    """The faults and kinds of command that were asked for, one after the other."""
     found = []
     for kind in (IpmiBench, SnmpBench):
         for fault in FAULTS:
-            found.append(await measure(kind, fault, trials=trials, seed=seed, workers=workers))
-            if callable(say):
-                say(row(found[-1]))
+            if kind.kind in kinds.split(",") and fault in faults.split(","):
+                found.append(await measure(kind, fault, trials=trials, seed=seed, workers=workers))
+                print(row(found[-1]), flush=True)
     return found
 
 
@@ -285,12 +291,18 @@ def row(tally: Tally) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=500, help="sent commands per fault and kind")
+    parser.add_argument("--kinds", default="ipmi,snmp", help="ipmi, snmp or both")
+    parser.add_argument("--faults", default=",".join(FAULTS))
+    parser.add_argument("--why", action="store_true", help="say why orders were not sent, refused or left unconfirmed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=8, help="devices side by side")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     arguments = parser.parse_args()
     print(HEAD)
-    found = asyncio.run(campaign(trials=arguments.trials, seed=arguments.seed, workers=arguments.workers))
+    chosen = {name: getattr(arguments, name) for name in ("kinds", "faults", "trials", "seed", "workers")}
+    found = asyncio.run(campaign(**chosen))
+    if arguments.why:
+        print(*sorted(WHY), sep="\n")
     right = all(tally.right and tally.sent >= arguments.trials for tally in found)
     if arguments.json:
         print(json.dumps({"right": right, "faults": [asdict(tally) | {"right": tally.right} for tally in found]}))
