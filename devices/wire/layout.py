@@ -21,6 +21,7 @@ from fleet.quality import Quality, Reason, pack
 SENTINELS = frozenset(range(9_223_372_036_854_775_792, 9_223_372_036_854_775_796))
 """DCGM's blank, not found, not supported, not permitted (dcgm_structs.h, DCGM_INT64_BLANK and the three after it)."""
 
+SENTINEL_DIGITS = 19
 _SENTINEL_FLOAT = 2.0**63
 """What each of them becomes as a float; other numbers do too, so a hit is settled by its digits."""
 
@@ -63,9 +64,11 @@ class Layout:
         """`samples` has one entry a line: None for a comment or a blank."""
         found = [sample for sample in samples if sample is not None]
         every = [sample.series for sample in found]
-        first = {series: at for at, series in reversed(list(enumerate(every)))}
-        self.series: tuple[Series, ...] = tuple(dict.fromkeys(every))
-        self._first = None if len(first) == len(every) else np.array([first[series] for series in self.series])
+        first: dict[Series, int] = {}
+        for at, series in enumerate(every):
+            first.setdefault(series, at)
+        self.series: tuple[Series, ...] = tuple(first)
+        self._first = None if len(first) == len(every) else np.array(list(first.values()))
         self._pick_samples = _picker([at for at, sample in enumerate(samples) if sample is not None])
         rest = [at for at, sample in enumerate(samples) if sample is None]
         self._pick_comments = _picker([at for at in rest if lines[at].startswith(b"#")])
@@ -144,7 +147,7 @@ def learn(page: bytes, known: dict[bytes, Series] | None = None) -> tuple[Layout
 def values_of(found: Sequence[tuple[float, bytes, int | None]]) -> Values:
     """Numbers, marks and timestamps from values parsed one by one."""
     numbers = np.array([value for value, _, _ in found], dtype=np.float64)
-    blank = [text.isdigit() and int(text) in SENTINELS for _, text, _ in found]
+    blank = [len(text) == SENTINEL_DIGITS and text.isdigit() and int(text) in SENTINELS for _, text, _ in found]
     stamps = tuple(stamp for _, _, stamp in found) if any(stamp is not None for _, _, stamp in found) else None
     if not any(blank):
         return Values(numbers, None, stamps)

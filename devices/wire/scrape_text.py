@@ -4,15 +4,23 @@ It is the judge of what a page says; the layout parser is only a faster way to t
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from devices.reading import Labels, Series
 from fleet.errors import Malformed
 
 BLANKS = b" \t\r"
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(rb'[ \t\r]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t\r]*=[ \t\r]*"((?:[^"\\]|\\.)*)"[ \t\r]*', re.DOTALL)
-_BLOCK = re.compile(rb'\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\}', re.DOTALL)
+_LABEL = re.compile(
+    rb'[ \t\r]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t\r]*=[ \t\r]*"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r]*', re.DOTALL
+)
+_BLOCK = re.compile(rb'\{(?:[^"{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\}', re.DOTALL)
+"""Possessive: no label set makes it look twice at a byte."""
+_PLAIN = re.compile(
+    rb'([a-zA-Z_:][a-zA-Z0-9_:]*+)(\{(?:[^"{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\})? ([+-]?[0-9]++(?:\.[0-9]*+)?)',
+    re.DOTALL,
+)
+"""What almost every line looks like; whatever does not match is taken apart step by step, and judged."""
 _NUMBER = re.compile(
     rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE
 )
@@ -20,12 +28,13 @@ _REST = re.compile(rb"([^ \t\r]+)(?:[ \t\r]+(-?[0-9]+))?[ \t\r]*(?:#[ \t\r]*\{.*
 _ESCAPE = re.compile(rb'\\([\\n"])')
 _ESCAPED = {b"\\": b"\\", b"n": b"\n", b'"': b'"'}
 Blocks = dict[bytes, Labels]
+SHORT = 300
+"""Digits that a 64-bit float holds without overflow."""
 _SHOWN = 60
 """Bytes of a bad line that an error quotes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One line that carries a value."""
 
     name: str
@@ -69,11 +78,17 @@ def parse_line(line: bytes, number: int, blocks: Blocks | None = None) -> Sample
 
     `blocks` keeps label sets between lines: an exporter repeats each of them for every metric.
     """
-    body = line.lstrip(BLANKS)
-    if not body or body.startswith(b"#"):
+    if line.startswith(b"#"):
         return None
     try:
-        return _sample(line, len(line) - len(body), {} if blocks is None else blocks)
+        plain = _PLAIN.fullmatch(line)
+        if plain is not None and len(plain[3]) < SHORT:
+            labels = () if plain[2] is None else _known(plain[2], blocks)
+            return Sample(plain[1].decode(), labels, plain.start(3), float(plain[3]), plain[3], None)
+        body = line.lstrip(BLANKS)
+        if not body or body.startswith(b"#"):
+            return None
+        return _sample(line, len(line) - len(body), blocks)
     except (ValueError, UnicodeDecodeError) as error:
         raise Malformed(f"line {number}: {error}: {_shown(line)}, try the page in a browser") from error
 
@@ -93,7 +108,17 @@ def parse_page(page: bytes) -> list[Sample]:
     return [sample for sample in samples if sample is not None]
 
 
-def _sample(line: bytes, at: int, blocks: Blocks) -> Sample:
+def _known(block: bytes, blocks: Blocks | None) -> Labels:
+    """The labels of a block, parsed once."""
+    if blocks is None:
+        return _labels(block)
+    labels = blocks.get(block)
+    if labels is None:
+        labels = blocks[block] = _labels(block)
+    return labels
+
+
+def _sample(line: bytes, at: int, blocks: Blocks | None) -> Sample:
     name = _NAME.match(line, at)
     if name is None:
         raise ValueError("no metric name")
@@ -104,7 +129,7 @@ def _sample(line: bytes, at: int, blocks: Blocks) -> Sample:
         block = _BLOCK.match(line, after)
         if block is None:
             raise ValueError(f"the labels from column {after + 1} on are not closed")
-        labels = blocks.get(block[0]) or blocks.setdefault(block[0], _labels(block[0]))
+        labels = _known(block[0], blocks)
         after = _past_blanks(line, block.end())
     elif after == at:
         raise ValueError("nothing between the metric name and what follows")
