@@ -10,10 +10,8 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 WARM = (
     "uvloop",
@@ -54,11 +52,11 @@ class ForkedChild:
     async def wait(self) -> int:
         """Return its exit status when it has ended."""
         loop = asyncio.get_running_loop()
-        ended = loop.create_future()
+        ended = asyncio.Event()
         sentinel = self._process.sentinel
-        loop.add_reader(sentinel, lambda: ended.done() or ended.set_result(None))
+        loop.add_reader(sentinel, ended.set)
         try:
-            await ended
+            await ended.wait()
         finally:
             loop.remove_reader(sentinel)
         self._process.join()
@@ -73,7 +71,7 @@ class WarmSpawner:
     """Forks `python -m MODULE ARGUMENTS` from a fork server that has the modules already."""
 
     def __init__(self, warm: Sequence[str] = WARM) -> None:
-        self._context = cast("ForkServerContext", get_context("forkserver"))
+        self._context = get_context("forkserver")
         self._context.set_forkserver_preload(list(warm))
         self._turn = asyncio.Lock()
 

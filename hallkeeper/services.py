@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from bus.metrics import show
 from bus.port import Bus, open_bus
 from fleet.clock import Clock, SystemClock
 from fleet.loader import load_site
@@ -52,6 +53,7 @@ async def serve(names: Sequence[str], path: Path) -> None:
             settings.bus, data=settings.data, clock=clock, partitions=partitions(site), spool=f"spool-{'-'.join(names)}"
         )
         stack.push_async_callback(bus.close)
+        show(bus, registry)
         workshop = Workshop(settings=settings, site=site, bus=bus, clock=clock, registry=registry, stack=stack)
         services = {name: MAKERS[name](workshop) for name in names}
         await Daemon(
