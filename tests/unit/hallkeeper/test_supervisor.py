@@ -43,7 +43,7 @@ def assert_gone(tmp_path: Path, *names: str) -> None:
 async def test_a_child_that_is_killed_comes_back_and_all_are_gone_after_stop(tmp_path):
     supervisor = Supervisor([child(tmp_path, "a"), child(tmp_path, "b")], folder=tmp_path / "run", clock=SystemClock())
     task = asyncio.create_task(supervisor.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await supervisor.wait_ready()
         os.kill(pids(tmp_path, "a")[0], signal.SIGKILL)
         while len(pids(tmp_path, "a")) < 2:
@@ -80,7 +80,7 @@ async def test_children_forked_from_a_warm_process_report_end_and_are_gone(tmp_p
     try:
         supervisor = Supervisor(specs, folder=tmp_path / "run", clock=SystemClock(), spawn=WarmSpawner(["json"]))
         task = asyncio.create_task(supervisor.run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await supervisor.wait_ready()
             first = pids(tmp_path, "warm")
             assert len(first) == 2
