@@ -15,14 +15,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from devices.orders import Order, State, Verdict
+from devices.orders import Order, State
 from devices.wire import ipmi_writer, snmp_set
 from devices.wire.ipmi_writer import IpmiWriter
 from devices.wire.rmcp import Patience
@@ -30,8 +29,10 @@ from devices.wire.snmp_set import SnmpSetWriter
 from fleet.clock import SystemClock
 from fleet.model import AssetId, Endpoint, Wire
 from tests.faults.proxy import Fault, Plan, UdpProxy
-from tests.faults.write_peers import AUTH_KEY, COMMUNITY, PASSWORD, PRIV_KEY, USER, V3_USER, IpmiSim, Snmpd
+from tests.faults.write_peers import PASSWORD, USER, IpmiSim
 from tests.faults.write_sniff import IpmiSniffer, SnmpSniffer
+from tests.faults.write_snmpd import AUTH_KEY, COMMUNITY, PRIV_KEY, V3_USER, Snmpd
+from tests.faults.write_tally import HEAD, WHY, Tally, Trial, judge, row
 
 LONGEST_SECONDS = 0.6
 """How late a delayed packet or a copy comes: beyond the time after which the client gives up waiting."""
@@ -42,72 +43,6 @@ FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
 RATES = {Fault.DROP_REPLIES: 0.5, Fault.DROP_REQUESTS: 0.5, Fault.DUPLICATE: 0.7, Fault.DELAY: 0.5, Fault.REORDER: 0.4}
 V2C = {"version": "2c", "community": COMMUNITY}
 V3 = {"version": "3", "user": V3_USER, "auth": "sha256", "auth_key": AUTH_KEY, "priv": "aes128", "priv_key": PRIV_KEY}
-
-
-WHY: set[str] = set()
-"""What orders said that were not sent, refused or left unconfirmed."""
-
-
-@dataclass
-class Tally:
-    """What one fault did to one kind of command."""
-
-    kind: str
-    fault: str
-    orders: int = 0
-    """Orders given until enough of them had been sent."""
-    sent: int = 0
-    """Orders whose command left."""
-    most_sends: int = 0
-    """Most command datagrams that the client sent for one order; 1 is right."""
-    sends_of_unsent: int = 0
-    """Command datagrams of orders that say that nothing was sent; 0 is right."""
-    executed: int = 0
-    """Sent orders that the device executed at least once."""
-    executions: int = 0
-    """Executions in all: the network's copies included."""
-    after_fence: int = 0
-    """Executions after the fence was reported; 0 is right (SNMP has no fence)."""
-    late: int = 0
-    """Executions after the verdict; without a fence they can happen."""
-    false_done: int = 0
-    """Orders that claim an effect which the device's log does not show; 0 is right."""
-    false_undone: int = 0
-    """Fenced orders read back as not done that the device executed after all; 0 is right."""
-    states: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def add(self, other: "Tally") -> None:
-        for name in (
-            "orders",
-            "sent",
-            "sends_of_unsent",
-            "executed",
-            "executions",
-            "after_fence",
-            "late",
-            "false_done",
-            "false_undone",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.most_sends = max(self.most_sends, other.most_sends)
-        self.states = dict(Counter(self.states) + Counter(other.states))
-
-    @property
-    def right(self) -> bool:
-        wrong = self.sends_of_unsent or self.after_fence or self.false_done or self.false_undone
-        return self.most_sends == 1 and not wrong
-
-
-@dataclass
-class Trial:
-    """One order and what was seen of it from outside."""
-
-    verdict: Verdict
-    sends: int
-    started: float
-    fenced: float | None
-    ended: float
 
 
 class IpmiBench:
@@ -202,31 +137,7 @@ async def one(bench: Bench, proxy: UdpProxy, number: int, tally: Tally) -> None:
     await asyncio.sleep(0.03)  # the device carries out what just arrived
     proxy.forget_clients()
     trial = Trial(verdict, bench.sends() - before, started, reported.get(State.FENCED), ended)
-    judge(bench, trial, goal, tally)
-
-
-def judge(bench: Bench, trial: Trial, goal: str, tally: Tally) -> None:
-    """Hold what the verdict says against the wire and the device's log."""
-    ran = [run.at for run in bench.device.executions() if run.at >= trial.started]
-    verdict = trial.verdict
-    tally.orders += 1
-    tally.states[verdict.state] = tally.states.get(verdict.state, 0) + 1
-    if verdict.state in {State.NOT_SENT, State.REFUSED, State.UNCONFIRMED}:
-        WHY.add(f"{tally.kind} {tally.fault} {verdict.state}: {verdict.text}")
-    if verdict.state is State.NOT_SENT:
-        tally.sends_of_unsent += trial.sends
-        tally.false_done += verdict.after == goal
-        return
-    tally.sent += 1
-    tally.most_sends = max(tally.most_sends, trial.sends)
-    tally.executed += bool(ran)
-    tally.executions += len(ran)
-    tally.after_fence += sum(at > trial.fenced for at in ran) if trial.fenced else 0
-    tally.late += sum(at > trial.ended for at in ran)
-    claims = verdict.state is State.ACKNOWLEDGED or verdict.after == goal
-    tally.false_done += claims and not [at for at in ran if at <= trial.ended]
-    fenced_undone = trial.fenced is not None and verdict.after is not None and verdict.after != goal
-    tally.false_undone += bool(fenced_undone and ran)
+    judge(bench.device.executions(), trial, goal, tally)
 
 
 async def worker(bench: Bench, target: int, tally: Tally) -> None:
@@ -273,19 +184,6 @@ async def campaign(*, kinds: str, faults: str, trials: int, seed: int, workers: 
                 found.append(await measure(kind, fault, trials=trials, seed=seed, workers=workers))
                 print(row(found[-1]), flush=True)
     return found
-
-
-HEAD = f"{'':5} {'fault':14} {'orders':>6} {'sent':>5} {'sends/order':>11} {'executed':>8} {'executions':>10} {'after fence':>11} {'late':>5} {'false':>6} {'s':>6}  states"
-
-
-def row(tally: Tally) -> str:
-    """One line of the table."""
-    states = " ".join(f"{name}={count}" for name, count in sorted(tally.states.items()))
-    fence = str(tally.after_fence) if tally.kind == "ipmi" else "-"
-    return (
-        f"{tally.kind:5} {tally.fault:14} {tally.orders:6} {tally.sent:5} {tally.most_sends:11} {tally.executed:8} "
-        f"{tally.executions:10} {fence:>11} {tally.late:5} {tally.false_done + tally.false_undone:6} {tally.seconds:6}  {states}"
-    )
 
 
 def main() -> int:

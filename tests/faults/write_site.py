@@ -9,7 +9,8 @@ from devices.orders import State
 from fleet.clock import SystemClock
 from fleet.model import AssetId
 from remediator.actuator_client import Answer, IntentMessage
-from tests.faults.write_peers import COMMUNITY, PASSWORD, USER
+from tests.faults.write_peers import PASSWORD, USER
+from tests.faults.write_snmpd import COMMUNITY
 
 SITE = """
 site: small

@@ -14,9 +14,10 @@ import pytest
 
 from devices.orders import State
 from tests.faults.proxy import Fault, Plan, UdpProxy
-from tests.faults.write_peers import PASSWORD, IpmiSim, Snmpd, eventually
+from tests.faults.write_peers import PASSWORD, IpmiSim, eventually
 from tests.faults.write_process import ActuatorProcess
 from tests.faults.write_site import intent, lock_out, make_installation
+from tests.faults.write_snmpd import Snmpd
 
 pytestmark = pytest.mark.peer("ipmi_sim")
 

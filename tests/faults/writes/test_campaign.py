@@ -8,7 +8,8 @@ import os
 import pytest
 
 from tests.faults.proxy import Fault
-from tests.faults.write_campaign import FAULTS, HEAD, IpmiBench, SnmpBench, measure, row
+from tests.faults.write_campaign import FAULTS, IpmiBench, SnmpBench, measure
+from tests.faults.write_tally import HEAD, row
 
 TRIALS = int(os.environ.get("HK_FAULT_TRIALS", "8"))
 

@@ -23,8 +23,9 @@ from fleet.clock import SystemClock
 from fleet.errors import Malformed, Unreachable
 from fleet.model import AssetId, Endpoint, Wire
 from tests.faults.proxy import Fault, Plan, UdpProxy
-from tests.faults.write_peers import AUTH_KEY, PASSWORD, PRIV_KEY, USER, V3_USER, IpmiSim, Snmpd
+from tests.faults.write_peers import PASSWORD, USER, IpmiSim
 from tests.faults.write_sniff import IpmiSniffer, SnmpSniffer
+from tests.faults.write_snmpd import AUTH_KEY, PRIV_KEY, V3_USER, Snmpd
 
 IPMI_SECRET = {"user": USER, "password": PASSWORD, "suite": 3}
 V3 = {"version": "3", "user": V3_USER, "auth": "sha256", "auth_key": AUTH_KEY, "priv": "aes128", "priv_key": PRIV_KEY}
