@@ -73,16 +73,19 @@ def _plain(kind: str, details: ErrorDetails, context: dict[str, Any]) -> tuple[s
 
 def _unknown_key(model: type[BaseModel], loc: Loc) -> tuple[str, str]:
     key = str(loc[-1])
-    if any(word in key.lower() for word in SECRET_WORDS) or nearest(key.lower(), SECRET_WORDS, cutoff=0.8):
-        return (
-            f"a literal credential, {key!r}, must not stand here",
-            "a file of mode 0600, named by file:PATH under credentials",
-        )
     known = sorted(_fields_at(model, loc[:-1]))
     near = nearest(key, known)
-    if near:
+    slip = near is not None and nearest(key, known, cutoff=0.85) is not None
+    if not slip and _is_secret(key.lower()):
+        message = f"a literal credential, {key!r}, must not stand here"
+        return message, "a file of mode 0600, named by file:PATH under credentials"
+    if near is not None:
         return f"unknown key {key!r}", f"{near!r}"
     return f"unknown key {key!r}", f"one of {', '.join(known)}" if known else "removing it"
+
+
+def _is_secret(key: str) -> bool:
+    return any(word in key for word in SECRET_WORDS) or nearest(key, SECRET_WORDS, cutoff=0.8) is not None
 
 
 def _choice(details: ErrorDetails, context: dict[str, Any]) -> tuple[str, str]:

@@ -127,6 +127,13 @@ data: ""
         ("oncall: {alertmanagers: [{url: 'http://host:99999'}]}", "not a URL, try"),
         ("oncall: {alertmanagers: [{url: 'http://a b'}]}", "not a URL of http or https"),
         ("oncall:", "must be a mapping, is empty"),
+        (
+            "oncall: {webhooks: [{url: 'http://h', alow_private: true}]}",
+            "unknown key 'alow_private', try 'allow_private'",
+        ),
+        ("kafka_password_2: x", "a literal credential, 'kafka_password_2', must not stand here"),
+        ("pasword: x", "a literal credential, 'pasword', must not stand here"),
+        ("colour: x", "unknown key 'colour', try one of bus, data,"),
         ("- a", "must be a mapping, is a list"),
         ("zones: 3", "must be a list, is a number"),
         ("remediation: {policies: 7}", "must be a path, is a number"),
