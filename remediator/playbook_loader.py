@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from fleet.document import Document, read_document
 from fleet.errors import ConfigurationError, Problem
@@ -121,14 +122,22 @@ def _rung(document: Document, place: int, rung: Any, pieces: Mapping[str, list[A
 
 
 def _problems(document: Document, error: ValidationError) -> list[Problem]:
-    found = []
-    for fault in error.errors(include_url=False, include_input=False):
-        unknown = fault["type"] == "extra_forbidden"
-        loc = tuple(fault["loc"])
-        message = "is not known here" if unknown else fault["msg"].removeprefix("Value error, ")
-        suggestion = "leaving it out, or its right spelling" if unknown else "see docs/playbooks.md"
-        found.append(document.problem(loc, message, suggestion, key=unknown))
-    return found
+    """Pydantic's errors in the file's places; a list that is too short only because its items are wrong is not said."""
+    faults = error.errors(include_url=False)
+    inside = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [_fault(document, fault) for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inside]
+
+
+def _fault(document: Document, fault: ErrorDetails) -> Problem:
+    message, suggestion = fault["msg"].removeprefix("Value error, "), "the page docs/playbooks.md"
+    match fault["type"]:
+        case "extra_forbidden":
+            message, suggestion = "is not known here", "leaving it out, or its right spelling"
+        case "missing":
+            message, suggestion = "is missing", f"adding `{fault['loc'][-1]}:`, as docs/playbooks.md says"
+        case "enum" | "literal_error":
+            message, suggestion = f"is {str(fault['input'])[:40]!r}", f"one of {fault['ctx']['expected']}"
+    return document.problem(fault["loc"], message, suggestion, key=fault["type"] == "extra_forbidden")
 
 
 def _no_rule_twice(found: Sequence[tuple[Document, Playbook]], problems: list[Problem]) -> None:
