@@ -15,7 +15,7 @@ from fleet.secrets import read_secret
 from fleet.settings import Settings, load_settings
 from hallkeeper import __version__
 from hallkeeper.daemon import Daemon, Service
-from hallkeeper.preflight import meet_bus
+from hallkeeper.preflight import meet_bus, usable
 
 
 class Workshop:
@@ -43,6 +43,7 @@ async def serve(names: Sequence[str], path: Path) -> None:
     """Run the named services in this process until a signal comes."""
     settings = load_settings(path)
     site = load_site(settings.site)
+    usable(settings.data)
     clock = SystemClock()
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
