@@ -33,7 +33,7 @@ log = structlog.get_logger("collectors")
 
 AT_ONCE: Mapping[Wire, int] = {
     Wire.SNMP: 128,
-    Wire.PROMETHEUS: 64,
+    Wire.PROMETHEUS: 128,
     Wire.IPMI: 128,
     Wire.AGENT: 128,
     Wire.MODBUS: 32,
