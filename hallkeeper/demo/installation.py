@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
 
 from bus.signing import SigningKey
 from fleet.clock import Clock
@@ -66,4 +66,4 @@ def write(path: Path, content: dict[str, object]) -> None:
     """A YAML file that only its owner reads."""
     path.touch(mode=0o600)
     with path.open("w") as out:
-        YAML(typ="safe").dump(content, out)
+        yaml.safe_dump(content, out, sort_keys=False)
