@@ -12,7 +12,7 @@ OURS = [
     for name in subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 ]
 PYTHON = [path for path in OURS if path.suffix == ".py" and path.exists() and "tests" not in path.relative_to(ROOT).parts]
-TEXT = [path for path in OURS if path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".json", ""} and path.is_file() and path.name not in {"LICENSE"}]
+TEXT = [path for path in OURS if path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".json", ""} and path.is_file() and path.name != "LICENSE"]
 LONGEST_FILE = 500
 
 
