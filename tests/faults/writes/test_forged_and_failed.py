@@ -15,7 +15,7 @@ from devices.wire.rmcp import Client, Patience, session_with
 from devices.wire.rmcp_bmc import device_id
 from devices.wire.rmcp_crypto import suite_of
 from devices.wire.rmcp_link import Link
-from devices.wire.rmcp_packet import PayloadType, checksum, plain_packet
+from devices.wire.rmcp_packet import checksum
 from devices.wire.rmcp_session import ADMINISTRATOR, Account
 from devices.wire.snmp_set import SnmpSetWriter
 from devices.wire.snmp_set import Timing as SnmpTiming
@@ -78,10 +78,11 @@ class Liar(UdpProxy):
             super()._to_client(side, lie)
 
 
-def accepted_in_clear(_reply: bytes) -> bytes:
-    """Chassis control, token 3, completed: as the BMC would say it, but unsigned."""
+def accepted_in_clear(reply: bytes) -> bytes:
+    """Chassis control, token 3, completed: as the BMC would say it, in the session that anybody can see, but unsigned."""
     head, body = b"\x81\x04", bytes((0x20, 3 << 2, 0x02, 0x00))
-    return plain_packet(PayloadType.IPMI, head + bytes((checksum(head),)) + body + bytes((checksum(body),)))
+    message = head + bytes((checksum(head),)) + body + bytes((checksum(body),))
+    return reply[:5] + b"\0" + reply[6:10] + b"\x63\0\0\0" + len(message).to_bytes(2, "little") + message
 
 
 def damaged(reply: bytes) -> bytes:
