@@ -79,13 +79,6 @@ class Target:
             messages += [message for end in self._ends(writer, now_ms) for message in end]
         return messages
 
-    def left(self, writer: FrameWriter, now_ms: int) -> list[Message]:
-        """The target is no longer polled here: its series end, `up` too."""
-        messages = [message for end in self._ends(writer, now_ms) for message in end]
-        messages += writer.messages(self.source, self.asset.zone, self._up, now_ms, np.array([STALE]))
-        writer.forget(self.source)
-        return messages
-
     def _frame(self, reading: Reading, writer: FrameWriter, now_ms: int) -> list[Message]:
         shape = self._shapes.get(reading.signal)
         messages: list[Message] = []

@@ -14,7 +14,7 @@ from zlib import crc32
 from devices.profiles.profile import Profile
 from devices.reading import Reading
 from devices.wire.address import host_and_port
-from devices.wire.snmp_rows import Plan, Raw, decode, plan_of, wanted
+from devices.wire.snmp_rows import Column, Plan, Raw, decode, plan_of, wanted
 from devices.wire.snmp_session import Session, read_user
 from fleet.clock import Clock
 from fleet.errors import Malformed, Refused, Unreachable
@@ -25,6 +25,12 @@ T = TypeVar("T")
 SNMP_PORT = 161
 LEARN_SECONDS = 600.0
 """How long a table's rows are taken for granted while every cell answers (default to tune)."""
+LONGEST_ATTEMPT_SECONDS = 1.8
+"""How long one request waits at most: two of them fit into a poll's deadline."""
+SMALLEST = 8
+"""Cells of a request that an agent gets when it is silent to larger ones (default to tune)."""
+WALKED_SECONDS = 60.0
+"""How long a column walked by a poll that ran out of time is kept for the next one."""
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 
 
@@ -49,10 +55,11 @@ class SnmpReader:
         self._integrity = "user" in self._user
         self._profile, self._clock = profile, clock
         self._where = f"{endpoint.source} at {endpoint.address}"
-        self._attempt_seconds = attempt_seconds
+        self._attempt_seconds = self._patience_seconds = attempt_seconds
         self._session: Session | None = None
         self._plans: dict[str, Plan] = {}
         self._learn_at_ms: dict[str, int] = {}
+        self._walked: dict[str, tuple[Column, int]] = {}
         self._at_once = profile.max_repetitions
         self._spread = crc32(endpoint.source.encode()) % 1000 / 1000
         """Part of the learning interval by which this agent is ahead of others that started with it."""
@@ -69,10 +76,10 @@ class SnmpReader:
                 if not any(plan.oids for plan in self._plans.values()):
                     await self._nothing()
         except TimeoutError as error:
-            await self._distrust()
+            await self._distrust(silent=True)
             raise Unreachable(f"{self._where}: no whole answer within {deadline_seconds:g} s") from error
         except (Unreachable, Refused, Malformed) as error:
-            await self._distrust()
+            await self._distrust(silent=isinstance(error, Unreachable))
             raise type(error)(f"{self._where}: {error}") from error
         return tuple(reading for reading in readings if reading is not None)
 
@@ -88,7 +95,7 @@ class SnmpReader:
             try:
                 found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
                 address = str(found[0][4][0])
-                self._session = Session(address, self._port, timeout_seconds=self._attempt_seconds, user=self._user)
+                self._session = Session(address, self._port, timeout_seconds=self._patience_seconds, user=self._user)
             except OSError as error:
                 raise Unreachable(f"no socket to it ({error}), try its address") from error
         await self._session.ready()
@@ -121,15 +128,23 @@ class SnmpReader:
 
     async def _learn(self, signal: str) -> Plan:
         """Walk the signal's columns and plan what to read from now on."""
-        columns = {}
-        for oid in wanted(self._profile, signal):
-            columns[oid] = await self._again(partial(Session.column, base=oid, max_repetitions=self._at_once))
+        columns = {oid: await self._column(oid) for oid in wanted(self._profile, signal)}
+        self._walked.clear()
         plan = plan_of(self._profile, signal, columns, self._plans.get(signal))
         first = signal not in self._plans
         wait_ms = LEARN_SECONDS * 1000 * (self._spread if first else 1.0)
         self._learn_at_ms[signal] = self._clock.now_ms() + int(max(wait_ms, 60_000))
         self._plans[signal] = plan
         return plan
+
+    async def _column(self, oid: str) -> Column:
+        """One column; a slow agent's columns are kept until all of them are there, over several polls if need be."""
+        kept = self._walked.get(oid)
+        if kept is not None and self._clock.now_ms() < kept[1]:
+            return kept[0]
+        column = await self._again(partial(Session.column, base=oid, max_repetitions=self._at_once))
+        self._walked[oid] = column, self._clock.now_ms() + int(WALKED_SECONDS * 1000)
+        return column
 
     async def _nothing(self) -> NoReturn:
         """The agent has not one cell of the profile. Raises what that means: another family, or tables still to come."""
@@ -147,8 +162,7 @@ class SnmpReader:
         raw: list[Raw] = []
         at = 0
         while at < len(plan.oids):
-            asked = plan.oids[at : at + self._at_once]
-            answer = await self._again(partial(Session.values, oids=asked))
+            asked, answer = await self._cells(plan.oids[at : at + self._at_once])
             if not answer and self._at_once > 1:
                 self._at_once = max(self._at_once // 2, 1)  # tooBig: gufo shows an error status as an empty answer
                 continue
@@ -159,7 +173,20 @@ class SnmpReader:
             at += len(asked)
         return raw
 
-    async def _distrust(self) -> None:
-        """After a failure nothing is taken for granted but what its tables hold."""
-        self._at_once = self._profile.max_repetitions
+    async def _cells(self, asked: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, Raw]]:
+        """One GET; an agent that is silent to it but answers a smaller one gets smaller ones from now on."""
+        try:
+            return asked, await self._again(partial(Session.values, oids=asked))
+        except Unreachable:
+            if len(asked) <= SMALLEST:
+                raise
+        asked = asked[:SMALLEST]
+        answer = await self._again(partial(Session.values, oids=asked))
+        self._at_once = SMALLEST
+        return asked, answer
+
+    async def _distrust(self, *, silent: bool) -> None:
+        """After a failure nothing is taken for granted but what its tables hold; a slow agent gets more time."""
+        grown = min(2 * self._patience_seconds, LONGEST_ATTEMPT_SECONDS)
+        self._patience_seconds = max(grown, self._attempt_seconds) if silent else self._attempt_seconds
         await self.close()

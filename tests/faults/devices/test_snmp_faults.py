@@ -204,3 +204,36 @@ def _after(agent: Agent, kept: list[bytes], answer: bytes) -> bytes:
         assert agent._transport is not None
         agent._transport.sendto(late, agent.peer)
     return answer
+
+
+async def test_an_agent_that_answers_slowly_is_given_more_time_and_learned_over_several_polls() -> None:
+    async with serving(outlets(8)) as agent:
+        polled = reader(agent)
+        loop = asyncio.get_running_loop()
+
+        def slowly(answer: bytes) -> None:
+            assert agent._transport is not None
+            loop.call_later(0.2, agent._transport.sendto, answer, agent.peer)
+
+        agent.twist = slowly
+        failures = 0
+        for _ in range(8):
+            try:
+                assert await read(polled, seconds=1.0) == 40
+                break
+            except Unreachable:
+                failures += 1
+        assert 1 <= failures <= 5, "each request takes 0.2 s of a poll's 1 s, and there are a dozen"
+        await polled.close()
+
+
+async def test_an_agent_that_is_silent_to_large_requests_gets_small_ones() -> None:
+    async with serving(outlets(30)) as agent:
+        polled = reader(agent)
+        await read(polled)
+        agent.twist = lambda answer: answer if len(answer) < 400 else None
+        assert await read(polled, seconds=5) == 150
+        agent.requests.clear()
+        assert await read(polled, seconds=5) == 150
+        assert max(len(asked) for _, asked in agent.requests) == 8
+        await polled.close()
