@@ -25,6 +25,7 @@ from fleet.secrets import read_secret
 from fleet.settings import Settings, load_settings
 from hallkeeper.services import partitions
 from remediator.facts import Stop
+from remediator.half_done import half_done
 from remediator.switches import Switches
 
 SETTINGS = Annotated[Path, typer.Option("--settings", "-s", help="The installation's hallkeeper.yaml.")]
@@ -34,6 +35,8 @@ APPROVED_SECONDS = 900
 BUS_SECONDS = 10.0
 HERE = Path("hallkeeper.yaml")
 EVERYWHERE = "site"
+LEDGER = "ledger.sqlite"
+"""The corrective lane's, in the data folder."""
 
 
 def mount(app: typer.Typer) -> None:
@@ -66,15 +69,22 @@ def deny(
 
 def stop(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="The protective lane too; caps stay where they are.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The protective lane too; caps stay where they are.")
+    ] = False,
     settings: SETTINGS = HERE,
     reason: REASON = "",
 ) -> None:
-    """Halt remediation now: nothing new is sent, acts under way are read and recorded. Works with everything else down."""
+    """Halt remediation now: nothing new is sent, acts under way are read and recorded, half-cycled nodes are listed.
+
+    Works with everything else down.
+    """
     office = Office(load_settings(settings))
     switch = office.switches
     switch.throw(Stop.ALL if everything else max(Stop.CORRECTIVE, switch.stop()))
     print(f"stopped: {switch.stop().name.lower()} ({office.settings.data / 'stop'})")
+    for line in half_done(office.settings.data / LEDGER):
+        print(f"half done: {line}")
     office.tell("stop_all" if everything else "stop", EVERYWHERE, reason)
 
 
@@ -140,7 +150,9 @@ class Office:
     def post(self, kind: str, subject: str, reason: str, *, seconds: int | None = None) -> None:
         """The decision on the bus. Raises `HallkeeperError` when it does not arrive there."""
         if self.key is None:
-            raise HallkeeperError("no operator key; try: hallkeeper keys new FILE, and `keys: operator:` in the settings")
+            raise HallkeeperError(
+                "no operator key; try: hallkeeper keys new FILE, and `keys: operator:` in the settings"
+            )
         asyncio.run(self._publish(self.key, kind, subject, reason, seconds))
 
     def tell(self, kind: str, subject: str, reason: str) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fleet.clock import SystemClock
+from hallkeeper.forks import WarmSpawner
 from hallkeeper.logs import configure_logs
 from hallkeeper.notify import notify
 from hallkeeper.preflight import look_over, meet_bus, sole, usable
@@ -48,7 +49,7 @@ def supervise(path: Path) -> None:
     settings, site = look_over(path)
     usable(settings.data)
     clock = SystemClock()
-    supervisor = Supervisor(children(path), folder=settings.data / "run", clock=clock)
+    supervisor = Supervisor(children(path), folder=settings.data / "run", clock=clock, spawn=WarmSpawner())
     with sole(settings.data):
         asyncio.run(meet_bus(settings, clock, partitions=partitions(site)))
         asyncio.run(_until_signal(supervisor))
