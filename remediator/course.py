@@ -3,6 +3,7 @@
 A shell: it reads, asks the pure parts, writes the ledger, waits. One runs per remediation, at most one per target.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from remediator.acting import Acting
@@ -10,10 +11,11 @@ from remediator.attempt import to_the_end
 from remediator.conditions import judged
 from remediator.facts import Approval, Refusal
 from remediator.gates import Judgement
+from remediator.half_done import leftovers
 from remediator.journal import Journal
 from remediator.outcomes import Cancelled, Outcome, Succeeded, TransientFailure
-from remediator.playbook import Otherwise, Playbook, Step
 from remediator.plans import Item, NoDevice, items_of, plan_hash
+from remediator.playbook import Otherwise, Playbook, Step
 from remediator.proof import Finding, Verdict
 from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move, Phase
@@ -29,11 +31,6 @@ SKIPPED = "Skipped"
 _CUTS = frozenset({Verb.POWER_OFF.value, Verb.OUTLET_OFF.value})
 _READ_FIRST = frozenset({Verb.CORDON, Verb.UNCORDON, Verb.TAINT_OUT_OF_SERVICE, Verb.UNTAINT_OUT_OF_SERVICE})
 """What a person may have done before us."""
-_LEFT_BEHIND = {
-    Verb.CORDON.value: ("cordoned", Verb.UNCORDON.value),
-    Verb.POWER_OFF.value: ("switched off", Verb.POWER_ON.value),
-    Verb.TAINT_OUT_OF_SERVICE.value: ("out of service", Verb.UNTAINT_OUT_OF_SERVICE.value),
-}
 
 
 class Course:
@@ -231,7 +228,8 @@ class Course:
             if isinstance(answer, Intent):
                 return answer
             gate = judgement.gate or "admission"
-            self._journal.refuse(Judgement(judgement.lines, gate, answer))
+            told = replace(answer, text=f"{answer.text}{leftovers(self.state)}")
+            self._journal.refuse(Judgement(judgement.lines, gate, told))
             if self._expired():
                 return None
             await self._world.clock.sleep(HOLD_SECONDS)
@@ -246,7 +244,7 @@ class Course:
         if self._world.clock.now_ms() - asked < ttl_ms:
             return False
         move = Move.ESCALATE if self.state.acted else Move.CANCEL
-        text = f"nobody approved within {self.playbook.approval_ttl_seconds:.0f} s{self._leftovers()}"
+        text = f"nobody approved within {self.playbook.approval_ttl_seconds:.0f} s{leftovers(self.state)}"
         self._journal.move(move, outcome="Cancelled", reason_code="approval_expired", reason_text=text)
         return True
 
@@ -276,16 +274,6 @@ class Course:
         if step.otherwise is Otherwise.NEXT_RUNG and further and isinstance(outcome, TransientFailure):
             self._journal.note(rung=self.state.rung + 1, step=0)
             return False
-        text = f"{step.name}: {outcome.text}{self._leftovers()}"
+        text = f"{step.name}: {outcome.text}{leftovers(self.state)}"
         self._journal.move(Move.ESCALATE, outcome=outcome.name, reason_code=outcome.name, reason_text=text)
         return False
-
-    def _leftovers(self) -> str:
-        """What this remediation did to the node and did not take back: a person must know."""
-        done = {
-            entry.verb: entry.outcome
-            for entry in self.state.done
-            if entry.outcome in {"Succeeded", "Unproven", "Ambiguous"}
-        }
-        left = [word for verb, (word, undo) in _LEFT_BEHIND.items() if verb in done and undo not in done]
-        return f"; {self.state.target} is left {' and '.join(left)}" if left else ""
