@@ -16,7 +16,7 @@ SEEN_SECONDS: Final = 10
 """How often a member says that it still fetches."""
 
 
-def join(  # noqa: PLR0917 - the row's own fields
+def join(
     connection: sqlite3.Connection, member: str, bell: str, group: str, topics: Sequence[str], now_ns: int
 ) -> None:
     """Become a member."""
@@ -83,7 +83,7 @@ def _share(connection: sqlite3.Connection, group: str, topic: str, count: int) -
     return -(-count // max(1, members))
 
 
-def rebalance(  # noqa: PLR0917 - called from one place
+def rebalance(
     connection: sqlite3.Connection,
     group: str,
     member: str,

@@ -202,7 +202,7 @@ class FrameWriter:
         self._told: dict[str, dict[int, int]] = {}
         """When (the frame's `at`) the table of each layout of a source was last written."""
 
-    def messages(  # noqa: PLR0917 - the order of the frame's own fields
+    def messages(
         self,
         source: str,
         zone: int,

@@ -9,17 +9,18 @@ from devices.wire.rmcp_packet import LARGEST
 from fleet.errors import Unreachable
 
 IPMI_PORT = 623
-DATAGRAMS_A_TURN = 32
-"""Datagrams taken per wake-up of the event loop, so that a flood from one BMC cannot hold the others up."""
+RESOLVE_SECONDS = 5.0
+"""For a host's name; numbers need no answer from anybody."""
 
 
 async def connected_socket(host: str, port: int) -> socket.socket:
     """A non-blocking UDP socket that hears this one peer only. Raises `Unreachable`."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        raise Unreachable(f"{host}: no such host ({error.strerror}), try its number in site.yaml") from error
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError as error:  # TimeoutError is one
+        raise Unreachable(f"{host}: no such host ({error or 'no answer'}), try its number in site.yaml") from error
     family, kind, protocol, _name, where = found[0]
     sock = socket.socket(family, kind, protocol)
     try:
@@ -57,12 +58,12 @@ class Link:
     def send(self, packet: bytes) -> None:
         """Send for a read: what is lost is asked again. Raises `Unreachable` when the machine has no way there."""
         try:
-            clear_error(self.sock)
-            self.sock.send(packet)
-        except BlockingIOError:
-            return  # a full buffer loses this packet like the network might
-        except ConnectionRefusedError:
-            return  # told about an earlier packet; the peer may be back
+            try:
+                self.sock.send(packet)
+            except ConnectionRefusedError:  # told about an earlier packet, and this one not sent; the peer may be back
+                self.sock.send(packet)
+        except (BlockingIOError, ConnectionRefusedError):
+            return  # lost, as the network might
         except OSError as error:
             raise Unreachable(f"{self.where}: {error.strerror}, try the route to the management network") from error
 
@@ -72,12 +73,10 @@ class Link:
             self.sock.close()
 
     def _readable(self) -> None:
-        for _ in range(DATAGRAMS_A_TURN):
-            try:
-                datagram = self.sock.recv(LARGEST + 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # port unreachable, and the like: silence says the same
-            if self.on_datagram is not None:
-                self.on_datagram(datagram)
+        """One datagram a wake-up: the loop calls again while there are more, after everybody else had a turn."""
+        try:
+            datagram = self.sock.recv(LARGEST + 1)
+        except OSError:
+            return  # nothing there after all, or port unreachable: silence says the same
+        if self.on_datagram is not None:
+            self.on_datagram(datagram)

@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pysnmp.carrier.asyncio.dgram.udp import SNMP_UDP_DOMAIN, UdpAsyncioTransport, UdpTransportAddress
@@ -20,11 +21,15 @@ from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413.cmdgen import GetCommandGenerator, SetCommandGenerator
 from pysnmp.proto.api import v2c
 
-from devices.wire.rmcp_link import DATAGRAMS_A_TURN, clear_error, connected_socket
+from devices.wire.rmcp_link import clear_error, connected_socket
 from fleet.errors import HallkeeperError, Refused
 
 TICK_SECONDS = 0.02
 """Resolution of pysnmp's time-outs."""
+GRACE_SECONDS = 1.0
+"""Beyond pysnmp's own time-outs."""
+DISCOVERIES = 5
+"""A read under version 3 asks for the engine's id and clock first, and again on a report: up to so many rounds."""
 LARGEST = 65535
 PLACEHOLDER = ("127.0.0.1", 161)
 """What pysnmp believes it speaks to; the socket is connected to the device, IPv6 included."""
@@ -105,19 +110,17 @@ class Shot(UdpAsyncioTransport):  # type: ignore[misc]
         self.unregister_callback()
 
     def _readable(self) -> None:
-        for _ in range(DATAGRAMS_A_TURN):
-            if self._sock is None or self._callback_function is None:
-                return
-            try:
-                datagram = self._sock.recv(LARGEST)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # port unreachable: silence says the same
-            try:
-                self._callback_function(self, UdpTransportAddress(PLACEHOLDER), datagram)
-            except Exception:  # pysnmp raises all kinds of errors for what is no SNMP message
-                self.malformed += 1
+        """One datagram a wake-up: the loop calls again while there are more."""
+        if self._sock is None or self._callback_function is None:
+            return
+        try:
+            datagram = self._sock.recv(LARGEST)
+        except OSError:
+            return  # nothing there after all, or port unreachable: silence says the same
+        try:
+            self._callback_function(self, UdpTransportAddress(PLACEHOLDER), datagram)
+        except Exception:  # pysnmp raises all kinds of errors for what is no SNMP message
+            self.malformed += 1
 
 
 def _send_read(sock: socket.socket, outgoing: bytes) -> None:
@@ -145,29 +148,33 @@ class Reply:
 class Conversation:
     """One shot and the two names under which pysnmp knows its target: with retries for reads, without for the SET."""
 
-    def __init__(self, engine: SnmpEngine, shot: Shot, name: str) -> None:
+    def __init__(self, engine: SnmpEngine, shot: Shot, name: str, *, timeout_seconds: float, retries: int) -> None:
         self.engine = engine
         self.shot = shot
         self._name = name
+        self._set_seconds = timeout_seconds + GRACE_SECONDS
+        self._get_seconds = timeout_seconds * (retries + 1) * DISCOVERIES + GRACE_SECONDS
 
     async def get(self, oid: str) -> Reply:
         """One value; asked again when nothing comes."""
         ask = GetCommandGenerator()
-        null = v2c.Null("")
-        return await self._ask(lambda heard: ask.send_varbinds(*self._to("read"), [(_oid(oid), null)], heard))
+        send = partial(ask.send_varbinds, *self._to("read"), [(_oid(oid), v2c.Null(""))])
+        return await self._ask(send, self._get_seconds)
 
     async def set_once(self, oid: str, value: int, *, sent: Callable[[], None]) -> Reply:
         """The SET, through the armed shot; `sent` is called once it has left. Raises `NotSent` when it did not."""
         ask = SetCommandGenerator(discoveryRetries=0)
         pair = (_oid(oid), v2c.Integer32(value))
-        return await self._ask(lambda heard: ask.send_varbinds(*self._to("write"), [pair], heard), sent)
+        send = partial(ask.send_varbinds, *self._to("write"), [pair])
+        return await self._ask(send, self._set_seconds, sent)
 
     def _to(self, mode: str) -> tuple[SnmpEngine, str, None, bytes]:
         return self.engine, f"{mode}-{self._name}", None, b""
 
     async def _ask(
-        self, send: Callable[[Callable[..., None]], object], sent: Callable[[], None] = lambda: None
+        self, send: Callable[[Callable[..., None]], object], seconds: float, sent: Callable[[], None] = lambda: None
     ) -> Reply:
+        """Pysnmp calls back with an answer or a time-out of its own; an error inside it calls nobody."""
         heard: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
             send(lambda *answer: _heard(heard, *answer))
@@ -176,7 +183,11 @@ class Conversation:
                 raise NotSent(self.shot.refusal or repr(error)) from error
             heard.set_result(Reply(repr(error)))
         sent()
-        return await heard
+        try:
+            async with asyncio.timeout(seconds):
+                return await heard
+        except TimeoutError:
+            return Reply(f"no answer within {seconds:g} s", "RequestTimedOut")
 
 
 def _heard(
@@ -219,7 +230,7 @@ class Engines:
                 config.add_target_address(
                     engine, f"{mode}-{name}", domain, PLACEHOLDER, "login", round(timeout_seconds * 100), tries
                 )
-            yield Conversation(engine, shot, name)
+            yield Conversation(engine, shot, name, timeout_seconds=timeout_seconds, retries=retries)
         finally:
             shot.close_transport()
             config.delete_transport(engine, domain)

@@ -52,7 +52,7 @@ class ActuatorProcess:
         answers: list[Answer] = []
         with contextlib.suppress(HallkeeperError):
             async for answer in SocketActuator(self.socket).carry_out(message):
-                answers.append(answer)  # noqa: PERF401 - what came before the process was killed is kept
+                answers.append(answer)
         return answers
 
     def signal(self, number: signal.Signals) -> None:

@@ -11,8 +11,8 @@ import pytest
 from fleet.clock import SystemClock
 from hallkeeper.demo.installation import install
 from hallkeeper.demo.stage import Process, Site
-from tests.real.servers import free_port, prometheus
 from tests.conftest import peer_path
+from tests.real.servers import free_port, prometheus
 
 
 @contextlib.asynccontextmanager
@@ -58,18 +58,18 @@ async def ask(http, address, expr):
 
 @pytest.mark.peer("prometheus", "promtool")
 async def test_a_real_prometheus_reads_our_metrics_and_promtool_accepts_their_names(tmp_path):
-    async with running(tmp_path, "collectors", "rules", "oncall") as target:
-        async with (
-            aiohttp.ClientSession() as http,
-            prometheus(peer_path("prometheus"), tmp_path, target=target) as address,
-        ):
-            async with asyncio.timeout(30):
-                while not await ask(http, address, "hallkeeper_polls_total > 0"):
-                    await asyncio.sleep(0.5)
-            assert (await ask(http, address, 'up{job="hallkeeper"}'))[0]["value"][1] == "1"
-            assert await ask(http, address, "process_resident_memory_bytes > 0")
-            async with http.get(f"http://{target}/metrics") as answer:
-                page = await answer.text()
+    async with (
+        running(tmp_path, "collectors", "rules", "oncall") as target,
+        aiohttp.ClientSession() as http,
+        prometheus(peer_path("prometheus"), tmp_path, target=target) as address,
+    ):
+        async with asyncio.timeout(30):
+            while not await ask(http, address, "hallkeeper_polls_total > 0"):
+                await asyncio.sleep(0.5)
+        assert (await ask(http, address, 'up{job="hallkeeper"}'))[0]["value"][1] == "1"
+        assert await ask(http, address, "process_resident_memory_bytes > 0")
+        async with http.get(f"http://{target}/metrics") as answer:
+            page = await answer.text()
     checked = await asyncio.to_thread(
         subprocess.run,
         [peer_path("promtool"), "check", "metrics"],

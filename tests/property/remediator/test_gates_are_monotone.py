@@ -52,7 +52,9 @@ vitals = st.builds(
     silent_seconds=st.none() | st.floats(0, 100),
     bmc_on=st.none() | st.booleans(),
     stop_events=st.sampled_from([(), ("0x23",)]),
-    outlets=st.lists(st.builds(Outlet, name=st.just(AssetId("p#1")), watts=watts, usual_watts=watts), max_size=2).map(tuple),
+    outlets=st.lists(st.builds(Outlet, name=st.just(AssetId("p#1")), watts=watts, usual_watts=watts), max_size=2).map(
+        tuple
+    ),
     idle_watts=st.just(2_000.0),
     fabric=st.sampled_from([None, "active", "counting", "down"]),
 )

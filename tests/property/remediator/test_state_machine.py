@@ -103,11 +103,15 @@ class LedgerHistory(RuleBasedStateMachine):
         if before.phase not in HOLDS_INTENT:
             return
         (intent,) = [i for i in self.ledger.open_intents() if i.remediation_id == name]
-        closed = Intent(**{f: getattr(intent, f) for f in intent.__struct_fields__} | {"outcome": outcome, "closed_at_ms": self.now})
+        closed = Intent(
+            **{f: getattr(intent, f) for f in intent.__struct_fields__} | {"outcome": outcome, "closed_at_ms": self.now}
+        )
         state = before.moved(Move.STEP_FAILED, self.now)
         self.ledger.conclude(state, [closed])
         self.outcomes[intent.intent_id] = outcome
-        self.ledger.conclude(state, [Intent(**{f: getattr(closed, f) for f in closed.__struct_fields__} | {"outcome": "Ambiguous"})])
+        self.ledger.conclude(
+            state, [Intent(**{f: getattr(closed, f) for f in closed.__struct_fields__} | {"outcome": "Ambiguous"})]
+        )
         self.states[name] = state
 
     @rule()

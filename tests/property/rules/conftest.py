@@ -118,8 +118,7 @@ INEXACT = ("stddev", "stdvar", "deriv", "exp", "ln", "log", "^", "atan2", "avg",
 
 @st.composite
 def selectors(draw: st.DrawFn, names: Sequence[str] = ("m", "c", "w", "up", "info")) -> str:
-    text = draw(st.sampled_from(names)) + draw(st.sampled_from(_MATCHERS))
-    return text
+    return draw(st.sampled_from(names)) + draw(st.sampled_from(_MATCHERS))
 
 
 @st.composite

@@ -1,5 +1,6 @@
 """The protective service in virtual time: sheds by job, proves it on the meter, gives back slowly, never starts blind."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def test_what_was_taken_is_given_back_a_step_a_minute_once_the_feed_return
         assert not any(node.unschedulable for node in site.plant.nodes.values())
         back = sorted({at for at, _, verb, _, arguments in site.guard.executed if at > begun})
         steps = [at for at, before in zip(back, [0, *back], strict=False) if at - before > 5_000]
-        assert all(later - earlier >= 60_000 for earlier, later in zip(steps, steps[1:], strict=False))
+        assert all(later - earlier >= 60_000 for earlier, later in itertools.pairwise(steps))
 
 
 async def test_lost_metering_starts_nothing_and_holds_what_is_held(site: Protecting) -> None:

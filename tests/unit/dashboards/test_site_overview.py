@@ -10,7 +10,17 @@ from dashboards.generate import FOLDER, rendered
 from fleet.metrics import METRICS
 
 ROOT = Path(__file__).parents[3]
-CORE_PANELS = {"stat", "timeseries", "bargauge", "table", "state-timeline", "status-history", "heatmap", "nodeGraph", "row"}
+CORE_PANELS = {
+    "stat",
+    "timeseries",
+    "bargauge",
+    "table",
+    "state-timeline",
+    "status-history",
+    "heatmap",
+    "nodeGraph",
+    "row",
+}
 
 
 @pytest.fixture(params=sorted(rendered()))

@@ -33,7 +33,13 @@ class Worker:
 
 def daemon_of(worker, **more):
     worker.waiting = None
-    return Daemon({"w": worker}, clock=SystemClock(), registry=more.pop("registry", CollectorRegistry()), listen="127.0.0.1:0", **more)
+    return Daemon(
+        {"w": worker},
+        clock=SystemClock(),
+        registry=more.pop("registry", CollectorRegistry()),
+        listen="127.0.0.1:0",
+        **more,
+    )
 
 
 async def started(daemon, worker):

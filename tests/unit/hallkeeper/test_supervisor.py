@@ -57,7 +57,9 @@ async def test_a_child_that_is_killed_comes_back_and_all_are_gone_after_stop(tmp
 
 
 async def test_a_child_that_cannot_start_stops_everything_with_its_name(tmp_path):
-    supervisor = Supervisor([child(tmp_path, "a"), child(tmp_path, "bad", "sys.exit(3)")], folder=tmp_path / "run", clock=SystemClock())
+    supervisor = Supervisor(
+        [child(tmp_path, "a"), child(tmp_path, "bad", "sys.exit(3)")], folder=tmp_path / "run", clock=SystemClock()
+    )
     with pytest.raises(StartFailed, match="bad ended with status 3"):
         await supervisor.run()
     assert_gone(tmp_path, "a")

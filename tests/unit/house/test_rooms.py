@@ -17,21 +17,43 @@ ROOMS = PROJECT["tool"]["importlinter"]["root_packages"]
 
 VIOLATIONS = {
     "fleet imports nothing of ours": ("fleet/clock.py", "import bus"),
-    "bus, devices, agent and simulator import fleet only: the simulator shares no decoder with the product": ("bus/topics.py", "import remediator"),
+    "bus, devices, agent and simulator import fleet only: the simulator shares no decoder with the product": (
+        "bus/topics.py",
+        "import remediator",
+    ),
     "bus, devices, agent and simulator do not know each other": ("simulator/__init__.py", "import devices.wire"),
-    "collectors, rules, remediator, oncall and historian meet on the bus (the remediator may ask rules through its public interface)": ("oncall/guard.py", "import rules.labels"),
-    "judgement and delivery do not reach into the console, the agent, the simulator or the command line": ("oncall/guard.py", "import console"),
+    "collectors, rules, remediator, oncall and historian meet on the bus (the remediator may ask rules through its public interface)": (
+        "oncall/guard.py",
+        "import rules.labels",
+    ),
+    "judgement and delivery do not reach into the console, the agent, the simulator or the command line": (
+        "oncall/guard.py",
+        "import console",
+    ),
     "rules, oncall and historian speak to no device": ("rules/labels.py", "import devices.orders"),
     "dashboards import nothing of ours": ("dashboards/panels.py", "import fleet.metrics"),
-    "the console does not reach into the agent, the simulator or the command line": ("console/state.py", "import simulator"),
-    "third-party protocol clients live in devices.wire (servers in simulator and agent)": ("collectors/poller.py", "import pymodbus"),
+    "the console does not reach into the agent, the simulator or the command line": (
+        "console/state.py",
+        "import simulator",
+    ),
+    "third-party protocol clients live in devices.wire (servers in simulator and agent)": (
+        "collectors/poller.py",
+        "import pymodbus",
+    ),
     "aiokafka lives in bus.kafka": ("oncall/service.py", "import aiokafka"),
 }
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--config", "pyproject.toml"]
-    return subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "400"}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -53,7 +75,9 @@ def test_a_forbidden_import_is_caught_by_its_contract(copy, contract):
     target.write_text(target.read_text() + f"\n{line}\n")
     result = lint(copy)
     assert result.returncode != 0, result.stdout
-    broken = re.findall(r"^(.*) BROKEN", re.sub(r"\s+", " ", result.stdout.replace("\n", "\0")).replace("\0", "\n"), re.MULTILINE)
+    broken = re.findall(
+        r"^(.*) BROKEN", re.sub(r"\s+", " ", result.stdout.replace("\n", "\0")).replace("\0", "\n"), re.MULTILINE
+    )
     assert any(contract[:40] in each for each in broken), result.stdout[-2000:]
 
 

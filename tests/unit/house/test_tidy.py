@@ -9,10 +9,24 @@ import pytest
 ROOT = Path(__file__).parents[3]
 OURS = [
     ROOT / name
-    for name in subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
 ]
-PYTHON = [path for path in OURS if path.suffix == ".py" and path.exists() and "tests" not in path.relative_to(ROOT).parts]
-TEXT = [path for path in OURS if path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".json", ""} and path.is_file() and path.name != "LICENSE"]
+PYTHON = [
+    path for path in OURS if path.suffix == ".py" and path.exists() and "tests" not in path.relative_to(ROOT).parts
+]
+TEXT = [
+    path
+    for path in OURS
+    if path.suffix in {".py", ".md", ".yaml", ".yml", ".toml", ".sh", ".json", ""}
+    and path.is_file()
+    and path.name != "LICENSE"
+]
 LONGEST_FILE = 500
 
 
@@ -39,8 +53,14 @@ def test_what_is_unfinished_stands_in_the_backlog():
 
 def test_no_machine_is_named_anywhere():
     """Paths of one machine and hosts of registries do not belong into the product."""
-    banned = re.compile(r"/work/|/root/|\.pyenv|pypi\.org|registry\.npmjs|repo1\.maven|deb\.debian|proxy\.golang|files\.pythonhosted")
-    hits = [f"{name(path)}: {found.group(0)}" for path in TEXT if path != Path(__file__) and (found := banned.search(path.read_text(errors="replace")))]
+    banned = re.compile(
+        r"/work/|/root/|\.pyenv|pypi\.org|registry\.npmjs|repo1\.maven|deb\.debian|proxy\.golang|files\.pythonhosted"
+    )
+    hits = [
+        f"{name(path)}: {found.group(0)}"
+        for path in TEXT
+        if path != Path(__file__) and (found := banned.search(path.read_text(errors="replace")))
+    ]
     assert hits == []
 
 
@@ -53,7 +73,11 @@ def test_each_runbook_has_the_five_sections(alert):
 
 def test_retries_never_surround_an_actuation():
     """The library that repeats reads is not imported where commands are sent."""
-    writers = [path for path in PYTHON if "actuator" in path.parts or path.name in {"snmp_set.py", "orders.py"} or path.name.startswith("rmcp")]
+    writers = [
+        path
+        for path in PYTHON
+        if "actuator" in path.parts or path.name in {"snmp_set.py", "orders.py"} or path.name.startswith("rmcp")
+    ]
     assert writers
     for path in writers:
         assert "stamina" not in path.read_text(), name(path)

@@ -79,7 +79,9 @@ class Looking:
         return Finding(self._findings.pop(0) if len(self._findings) > 1 else self._findings[0])
 
 
-async def run(script: Script, look: Looking, *, verb: Verb = Verb.POWER_OFF, lease: bool = True, crashed: bool = False) -> Attempted:
+async def run(
+    script: Script, look: Looking, *, verb: Verb = Verb.POWER_OFF, lease: bool = True, crashed: bool = False
+) -> Attempted:
     bench = Bench(clock=script.clock, actuator=script, holds_lease=lambda _epoch: lease)
     work = resume if crashed else attempt
     task = asyncio.create_task(work(intent(verb), look, bench=bench, within_seconds=10, heard=lambda _a: None))

@@ -34,9 +34,7 @@ DOMAIN = Domain(kind=Kind.RACK, id=RACK)
 
 
 def seen(instrument: Instrument, age_ms: int = 1_000, **changes: object) -> Evidence:
-    return Evidence(
-        instrument=instrument, metric="m", asset=NODE, at_ms=NOW - age_ms, interval_ms=2_000, **changes
-    )
+    return Evidence(instrument=instrument, metric="m", asset=NODE, at_ms=NOW - age_ms, interval_ms=2_000, **changes)
 
 
 DEAD = Vitals(
@@ -52,7 +50,12 @@ WELL = Facts(
     scope=frozenset({NODE, RACK}),
     bus_lag_ms=200,
     clock_offset_ms=5,
-    evidence=(seen(Instrument.OUTLET_METER), seen(Instrument.BMC), seen(Instrument.SCHEDULER), seen(Instrument.PHASE_METER)),
+    evidence=(
+        seen(Instrument.OUTLET_METER),
+        seen(Instrument.BMC),
+        seen(Instrument.SCHEDULER),
+        seen(Instrument.PHASE_METER),
+    ),
     vitals=DEAD,
     drain=Drain(workload_pods=0),
     history=History(active_seconds=60, hold_down_seconds=5),
@@ -172,7 +175,9 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("gate", "code", "proposal", "facts"), REFUSED, ids=[f"{r[0]}-{r[1]}-{n}" for n, r in enumerate(REFUSED)])
+@pytest.mark.parametrize(
+    ("gate", "code", "proposal", "facts"), REFUSED, ids=[f"{r[0]}-{r[1]}-{n}" for n, r in enumerate(REFUSED)]
+)
 def test_a_gate_refuses(gate: str, code: str, proposal: Proposal, facts: Facts) -> None:
     judgement = judge(proposal, facts)
     assert judgement.refusal is not None

@@ -1,7 +1,5 @@
 """Alerts that share a cause are one incident, whoever is noticed first."""
 
-from pathlib import Path
-
 import pytest
 
 from bus.events import AlertEvent, AlertState, IncidentState
@@ -178,6 +176,7 @@ def test_the_state_follows_the_remediation(site: Site) -> None:
         remediation_id="r", incident_id=book.one().incident_id, playbook="node-hung", mode=Mode.ENFORCE,
         cause=Cause.SILENCE, target=AssetId("dgx-001"), created_at_ms=T0, updated_at_ms=T0,
     )  # fmt: skip
+    book.changes(LATER)
     seen = []
     for phase, intent in ((Phase.DENIED, None), (Phase.EXECUTING, "x"), (Phase.SUCCEEDED, "x"), (Phase.ESCALATED, "x")):
         fields = {name: getattr(state, name) for name in state.__struct_fields__}

@@ -39,7 +39,13 @@ class Seat:
 
     def _put(self, claim: Claim) -> None:
         self._log.records.append(
-            Claim(offset=len(self._log.records), claimant=claim.claimant, epoch=claim.epoch, sequence=claim.sequence, released=claim.released)
+            Claim(
+                offset=len(self._log.records),
+                claimant=claim.claimant,
+                epoch=claim.epoch,
+                sequence=claim.sequence,
+                released=claim.released,
+            )
         )
 
     def heal(self) -> None:

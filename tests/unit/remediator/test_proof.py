@@ -9,12 +9,16 @@ SENT = 10_000
 BAD = pack(Quality.BAD, Reason.STUCK)
 
 
-def meter(*values: float, start: int = SENT + 1_000, step: int = 2_000, refresh: int = 0, qualities: tuple[int, ...] = ()) -> Meter:
+def meter(
+    *values: float, start: int = SENT + 1_000, step: int = 2_000, refresh: int = 0, qualities: tuple[int, ...] = ()
+) -> Meter:
     marks = qualities or (0,) * len(values)
     return Meter(
         metric="pdu_outlet_power_watts",
         labels={"outlet": "1"},
-        readings=[Reading(start + n * step, value, mark) for n, (value, mark) in enumerate(zip(values, marks, strict=True))],
+        readings=[
+            Reading(start + n * step, value, mark) for n, (value, mark) in enumerate(zip(values, marks, strict=True))
+        ],
         refresh_ms=refresh,
     )
 

@@ -19,7 +19,9 @@ from rules.promql.parse import parse
 from rules.promql.tree import Select
 
 STALE_FLOAT = float(np.array([STALE], dtype="<u8").view("<f8")[0])
-_ITEM = re.compile(r"^(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|NaN|Inf|_|stale))(?P<step>[-+][\d.]+(?:e[-+]?\d+)?)?(?:x(?P<times>\d+))?$")
+_ITEM = re.compile(
+    r"^(?P<start>[-+]?(?:[\d.]+(?:e[-+]?\d+)?|NaN|Inf|_|stale))(?P<step>[-+][\d.]+(?:e[-+]?\d+)?)?(?:x(?P<times>\d+))?$"
+)
 
 
 def values_of(text: str) -> list[float | None]:
@@ -87,7 +89,9 @@ def run_promtool_test(path: Path) -> list[str]:
 
 def _run(test: Mapping[str, object], rules: Sequence[Path], step_ms: int) -> list[str]:
     interval_ms = milliseconds(str(test.get("interval", "1m")))
-    feed = Feed({labels_of(each["series"]): values_of(str(each["values"])) for each in test["input_series"]}, interval_ms)  # type: ignore[attr-defined]
+    feed = Feed(
+        {labels_of(each["series"]): values_of(str(each["values"])) for each in test["input_series"]}, interval_ms
+    )  # type: ignore[attr-defined]
     expectations = sorted(test.get("alert_rule_test", []), key=lambda each: milliseconds(str(each["eval_time"])))  # type: ignore[call-overload]
     end_ms = max((milliseconds(str(each["eval_time"])) for each in expectations), default=0)
     engine = Engine(as_prometheus_sees(load_rules(rules)))
@@ -108,7 +112,12 @@ def _run(test: Mapping[str, object], rules: Sequence[Path], step_ms: int) -> lis
 def as_prometheus_sees(rules: RuleSet) -> RuleSet:
     """The rules without their sidecars."""
     groups = tuple(
-        replace(group, rules=tuple(replace(rule, sidecar=Sidecar()) if isinstance(rule, AlertRule) else rule for rule in group.rules))
+        replace(
+            group,
+            rules=tuple(
+                replace(rule, sidecar=Sidecar()) if isinstance(rule, AlertRule) else rule for rule in group.rules
+            ),
+        )
         for group in rules.groups
     )
     return replace(rules, groups=groups)
@@ -127,7 +136,10 @@ def _compared(engine: Engine, expected: Mapping[str, object], at: int) -> list[s
     )
     wanted = sorted(
         (
-            (dict(sorted({**(each.get("exp_labels") or {}), "alertname": name}.items())), each.get("exp_annotations") or {})
+            (
+                dict(sorted({**(each.get("exp_labels") or {}), "alertname": name}.items())),
+                each.get("exp_annotations") or {},
+            )
             for each in expected.get("exp_alerts") or []  # type: ignore[attr-defined]
         ),
         key=str,
@@ -147,7 +159,9 @@ class Bench:
         self.engine = Engine([folder])
         self.writer = FrameWriter(5)
 
-    def feed(self, at: int, series: Mapping[str, float], *, source: str = "a/b", quality: Sequence[int] | None = None) -> frozenset[str]:
+    def feed(
+        self, at: int, series: Mapping[str, float], *, source: str = "a/b", quality: Sequence[int] | None = None
+    ) -> frozenset[str]:
         """One frame; the groups that it woke."""
         layout = SeriesLayout.of([labels_of(name) for name in series])
         marks = None if quality is None else np.array(quality, dtype=np.uint8)
@@ -162,7 +176,9 @@ class Bench:
             self.feed(at, series)
         return self.engine.evaluate(at, **options)
 
-    def states(self, times: Iterable[int], series: Callable[[int], Mapping[str, float] | None]) -> list[tuple[int, str]]:
+    def states(
+        self, times: Iterable[int], series: Callable[[int], Mapping[str, float] | None]
+    ) -> list[tuple[int, str]]:
         """Every transition over a run of evaluations: time and state."""
         return [(at, str(each.state)) for at in times for each in self.at(at, series(at))]
 

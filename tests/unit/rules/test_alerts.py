@@ -96,7 +96,10 @@ def test_the_clear_threshold_keeps_an_alert_until_it_holds_for_long_enough(bench
 def test_a_firing_alert_that_rises_again_within_the_band_stays_the_same_alert(bench) -> None:
     b = bench(RULE.replace("        for: 10s\n", ""), "groups: {g: {Hot: {clear: temperature < 70}}}")
     course = [90, 75, 95, 75, 60]
-    assert b.states(range(0, 5_000, 1_000), lambda at: {S: float(course[at // 1_000])}) == [(0, "firing"), (4_000, "resolved")]
+    assert b.states(range(0, 5_000, 1_000), lambda at: {S: float(course[at // 1_000])}) == [
+        (0, "firing"),
+        (4_000, "resolved"),
+    ]
 
 
 def test_an_alert_whose_device_falls_silent_is_held_and_ends_as_unknown_never_as_healthy(bench) -> None:
@@ -115,7 +118,10 @@ def test_an_alert_held_over_a_gap_resolves_when_the_device_returns_healthy(bench
 
 
 def test_a_device_that_falls_silent_while_clearing_does_not_clear(bench) -> None:
-    b = bench(RULE.replace("        for: 10s\n", ""), "groups: {g: {Hot: {clear: temperature < 70, clear_for: 3s, hold_over_gap: 4s}}}")
+    b = bench(
+        RULE.replace("        for: 10s\n", ""),
+        "groups: {g: {Hot: {clear: temperature < 70, clear_for: 3s, hold_over_gap: 4s}}}",
+    )
     b.at(0, {S: 90.0})
     b.at(1_000, {S: 60.0})
     b.feed(2_000, {S: 60.0}, quality=[2])
@@ -191,7 +197,11 @@ def test_alerts_are_series_too(bench) -> None:
     assert [each.alertname for each in b.at(1_000, two)] == ["Hot", "Hot", "Many"]
     assert [each.alertname for each in b.at(7_000, two)] == ["Old", "Old"]
     ended = b.at(8_000, {S: 20.0, 'temperature{node="n2"}': 95.0})
-    assert sorted((each.alertname, str(each.state)) for each in ended) == [("Hot", "resolved"), ("Many", "resolved"), ("Old", "resolved")]
+    assert sorted((each.alertname, str(each.state)) for each in ended) == [
+        ("Hot", "resolved"),
+        ("Many", "resolved"),
+        ("Old", "resolved"),
+    ]
 
 
 def test_recorded_series_are_seen_by_the_rules_after_them_and_published(bench) -> None:
@@ -211,14 +221,18 @@ groups:
 
 
 def test_a_recorded_series_ends_with_its_source(bench) -> None:
-    b = bench("groups: [{name: g, rules: [{record: up:count, expr: count(up)}, {alert: Gone, expr: absent(up:count)}]}]")
+    b = bench(
+        "groups: [{name: g, rules: [{record: up:count, expr: count(up)}, {alert: Gone, expr: absent(up:count)}]}]"
+    )
     assert b.at(0, {"up": 1.0}) == []
     b.feed(1_000, {"up": 1.0}, quality=[2])
     assert [str(each.state) for each in b.at(1_000)] == ["firing"]
 
 
 def test_two_elements_that_become_one_alert_are_an_error_and_change_nothing(bench) -> None:
-    b = bench(RULE.replace("{severity: critical}", '{severity: critical, node: "same"}').replace("        for: 10s\n", ""))
+    b = bench(
+        RULE.replace("{severity: critical}", '{severity: critical, node: "same"}').replace("        for: 10s\n", "")
+    )
     assert [str(each.state) for each in b.at(0, {S: 90.0})] == ["firing"]
     assert b.at(1_000, {S: 20.0, 'temperature{node="n2"}': 95.0, 'temperature{node="n3"}': 95.0}) == []
     assert "same labelset after applying alert labels" in b.engine.failures["test.yaml/g/Hot"]
@@ -239,7 +253,9 @@ def test_a_failing_rule_leaves_its_neighbours_alone(bench) -> None:
 
 
 def test_templated_labels_make_the_alerts_identity(bench) -> None:
-    b = bench(RULE.replace("{severity: critical}", '{severity: "{{ if gt $value 95.0 }}critical{{ else }}warning{{ end }}"}'))
+    b = bench(
+        RULE.replace("{severity: critical}", '{severity: "{{ if gt $value 95.0 }}critical{{ else }}warning{{ end }}"}')
+    )
     b.at(0, {S: 90.0})
     (fired,) = b.at(10_000, {S: 97.0})
     assert fired.severity == "warning"
@@ -269,9 +285,9 @@ def test_late_frames_go_to_their_place_and_wake_nobody(bench) -> None:
 
 def test_a_doubled_frame_changes_nothing(bench) -> None:
     b = bench("groups: [{name: a, rules: [{alert: C, expr: 'count_over_time(x[10s]) > 1'}]}]")
-    from bus.frames import SeriesLayout
-
     import numpy as np
+
+    from bus.frames import SeriesLayout
 
     messages = b.writer.messages("a/b", 1, SeriesLayout.of([("x", ())]), 1_000, np.array([1.0]))
     for message in [*messages, *messages]:

@@ -27,7 +27,9 @@ def test_the_unit_tests_pass_on_our_engine(path: Path, promtool_test) -> None:
 @pytest.mark.peer("promtool")
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_the_unit_tests_pass_on_real_promtool(path: Path) -> None:
-    done = subprocess.run(["promtool", "test", "rules", path.name], cwd=path.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["promtool", "test", "rules", path.name], cwd=path.parent, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -206,7 +206,10 @@ async def test_one_device_event_fires_at_once_and_counts_once(stage: Stage) -> N
         (event,) = [event for event in await stage.events() if event.alertname == "Xid"]
         assert event.labels == {"alertname": "Xid", "asset": "dgx-001", "node": "dgx-001", "rack": "r01", "zone": "1"}
         await run(stage, 620, None)
-        assert [str(event.state) for event in await stage.events() if event.alertname == "Xid"] == ["firing", "resolved"]
+        assert [str(event.state) for event in await stage.events() if event.alertname == "Xid"] == [
+            "firing",
+            "resolved",
+        ]
 
 
 async def test_a_second_event_of_a_known_kind_fires_again(stage: Stage) -> None:
@@ -225,7 +228,10 @@ async def test_counters_go_on_after_a_restart_without_a_false_increase(stage: St
         await run(stage, 700, None)
     async with stage.service():
         await run(stage, 60, None)
-        assert [str(event.state) for event in await stage.events() if event.alertname == "Xid"] == ["firing", "resolved"]
+        assert [str(event.state) for event in await stage.events() if event.alertname == "Xid"] == [
+            "firing",
+            "resolved",
+        ]
         await stage.event(text="while it runs")
         await run(stage, 2, None)
         assert (await stage.alerts())[-1] == ("Xid", "firing")
