@@ -10,7 +10,7 @@ import numpy as np
 from rules.arrays import Bools, Floats, Rows
 from rules.labels import LabelTable
 from rules.promql import floats
-from rules.promql.grouping import Grouping, grouped, justified
+from rules.promql.grouping import Grouping, Rectangle, grouped, justified
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.vector import Vector
@@ -33,6 +33,9 @@ class Aggregation(Node):
         parameter = 0.0 if self._parameter is None else self._parameter.scalar(now)
         inner = self._inner.vector(now)
         grouping = self._groups(inner.labels)
+        if inner.present is None and len(grouping.rectangles) == 1:  # everything there, all groups alike
+            values, _ = self._of(grouping.rectangles[0], inner, parameter)
+            return Vector(grouping.labels, values, None)
         result, counts = self._reduced(grouping, inner, parameter)
         present = counts > 0
         return Vector(grouping.labels, result, None if present.all() else present)
@@ -46,14 +49,16 @@ class Aggregation(Node):
         size = grouping.labels.size
         result, counts = np.empty(size), np.zeros(size, dtype=np.int64)
         for rectangle in grouping.rectangles:
-            values, there = rectangle.read(inner)
-            number = np.full(values.shape[1], len(values)) if there is None else np.count_nonzero(there, axis=0)
-            counts[rectangle.groups] = number
-            if self._op == "quantile":
-                result[rectangle.groups] = _quantile(values, there, number, parameter)
-            else:
-                result[rectangle.groups] = _REDUCE[self._op](values, there, number)
+            result[rectangle.groups], counts[rectangle.groups] = self._of(rectangle, inner, parameter)
         return result, counts
+
+    def _of(self, rectangle: Rectangle, inner: Vector, parameter: float) -> tuple[Floats, Rows]:
+        """Each group's value and how many members it has now."""
+        values, there = rectangle.read(inner)
+        counts = rectangle.counts if there is None else np.count_nonzero(there, axis=0)
+        if self._op == "quantile":
+            return _quantile(values, there, counts, parameter), counts
+        return _REDUCE[self._op](values, there, counts), counts
 
 
 def _sum(values: Floats, there: Bools | None, _: Rows) -> Floats:

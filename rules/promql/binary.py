@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from rules.labels import LabelTable
-from rules.promql.matching import Join, Signatures
+from rules.promql.matching import Join, Signatures, picked
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.tree import Matching, Type
@@ -90,16 +90,16 @@ class BetweenVectors(Node):
         left, right = self._left.vector(now), self._right.vector(now)
         pairs = self._join.pairs(left, right)
         left_rows, right_rows = (pairs.one, pairs.many) if self._join.swapped else (pairs.many, pairs.one)
-        present = None if left.present is None else left.present[left_rows]
+        present = None if left.present is None else picked(left.present, left_rows)
         if right.present is not None:
-            there = right.present[right_rows]
+            there = picked(right.present, right_rows)
             present = there if present is None else present & there
-        values = left.values[left_rows]
+        values, others = picked(left.values, left_rows), picked(right.values, right_rows)
         if self._arithmetic is not None:
-            result = Vector(pairs.labels, self._arithmetic(values, right.values[right_rows]), present)
+            result = Vector(pairs.labels, self._arithmetic(values, others), present)
         else:
             assert self._comparison is not None
-            holds = self._comparison(values, right.values[right_rows])
+            holds = self._comparison(values, others)
             if self._bool:
                 result = Vector(pairs.labels, holds.astype(np.float64), present)
             else:

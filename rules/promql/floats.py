@@ -15,12 +15,13 @@ def compensated(terms: Floats) -> tuple[Floats, Floats]:
     the scalar loop; a compensation is meaningless where its sum is infinite.
     """
     sums = np.add.accumulate(terms, axis=0)
-    before = np.empty_like(sums)
-    before[0] = 0.0
-    before[1:] = sums[:-1]
-    added = sums - before
-    errors = (before - (sums - added)) + (terms - added)
-    return sums[-1], np.add.accumulate(errors, axis=0)[-1]
+    before, after = sums[:-1], sums[1:]
+    added = after - before
+    errors = before - (after - added)
+    errors += terms[1:] - added
+    # reduce adds row after row, except down a lone column, which it would sum pairwise
+    lost = np.add.reduce(errors, axis=0) if terms.shape[1] > 1 else np.add.accumulate(errors, axis=0)[-1:].sum(axis=0)
+    return sums[-1], lost
 
 
 def total(terms: Floats) -> Floats:

@@ -23,10 +23,17 @@ class Rectangle:
     """`[member][group]`; any row stands where a group has fewer members."""
     filled: Bools | None
     """Cells that hold a member; None where all do."""
+    counts: Rows
+    """Members of each group."""
+    adjacent: bool
+    """Whether the groups' members lie side by side, group after group, from the first row to the last."""
 
     def read(self, vector: Vector) -> tuple[Floats, Bools | None]:
         """The members' values, and which are present (None: all)."""
-        values = vector.values[self.rows]
+        if self.adjacent:
+            values = np.ascontiguousarray(vector.values.reshape(self.rows.shape[::-1]).T)
+        else:
+            values = vector.values[self.rows]
         if vector.present is None:
             return values, self.filled
         present = vector.present[self.rows]
@@ -47,7 +54,11 @@ class Grouping:
 def grouped(labels: LabelTable, names: Collection[str], *, without: bool) -> Grouping:
     """Group by these labels, or by all others but the metric's name."""
     keys = labels.signatures(names, on=not without)
-    _, first, group_of = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, found = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # groups in the order of their first rows: members side by side stay so
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    first, group_of = first[order], place[found]
     members = labels.take(first)
     out = members.drop({NAME, *names}) if without else members.keep(set(names))
     return Grouping(out, group_of, _rectangles(group_of, len(first)))
@@ -64,7 +75,9 @@ def _rectangles(group_of: Rows, groups: int) -> list[Rectangle]:
         member = np.arange(int(counts[chosen].max()))[:, None]
         filled = member < counts[chosen]
         rows = order[np.minimum(starts[chosen] + member, len(order) - 1)]
-        rectangles.append(Rectangle(chosen, rows, None if filled.all() else filled))
+        adjacent = rows.size == len(order) and bool((rows.T.ravel() == np.arange(rows.size)).all())
+        full = bool(filled.all())
+        rectangles.append(Rectangle(chosen, rows, None if full else filled, counts[chosen], adjacent and full))
     return rectangles
 
 

@@ -5,14 +5,17 @@ and the new info series overlap until the old one is stale.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from rules.arrays import Bools, Rows
+from rules.arrays import Bools, Floats, Rows
 from rules.labels import NAME, LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.tree import Card, Matching
 from rules.promql.vector import Vector
+
+AnyArray = TypeVar("AnyArray", Floats, Bools)
 
 MANY_TO_MANY = (
     "found duplicate series for the match group on the {side} hand-side of the operation: [{first}, {second}]"
@@ -46,12 +49,18 @@ class Signatures:
 class Pairs:
     """Rows of the "many" side with their partners on the "one" side, and the label sets of the results."""
 
-    many: Rows
+    many: Rows | None
+    """None where it is every row of the many side, in order."""
     one: Rows
     signature: Rows
     labels: LabelTable
     distinct: bool
     """No two pairs may clash: a one-to-one match has no signature twice, a grouped one no label set."""
+
+
+def picked(array: AnyArray, rows: Rows | None) -> AnyArray:
+    """The rows of an array; the array itself for all of them."""
+    return array if rows is None else array[rows]
 
 
 class Join:
@@ -118,7 +127,7 @@ class Join:
             distinct = len(np.unique(signature)) == len(signature)
         else:
             distinct = labels.unique
-        return Pairs(rows, found, signature, labels, distinct and labels.unique)
+        return Pairs(None if len(rows) == many.size else rows, found, signature, labels, distinct and labels.unique)
 
     def _result_labels(self, many: LabelTable, one: LabelTable) -> LabelTable:
         labels = many.drop((NAME,)) if self._drops_name else many
@@ -128,7 +137,7 @@ class Join:
 
     def _check(self, pairs: Pairs, many: Vector, one: Vector) -> None:
         """Clashes among pairs that are present, compared before any comparison filters them."""
-        met = many.mask[pairs.many] & one.mask[pairs.one]
+        met = picked(many.mask, pairs.many) & one.mask[pairs.one]
         signature = pairs.signature[met]
         if self.matching.card is Card.ONE_TO_ONE:
             if len(np.unique(signature)) != len(signature):

@@ -34,8 +34,6 @@ class Pass:
         """Nodes that keep their value until the pass is over."""
         self.ranges: dict[tuple[int, int], object] = {}
         """What range functions share per range and offset."""
-        self.views: dict[tuple[str, int, int], object] = {}
-        """The same per metric."""
 
     def wrote(self, name: str) -> None:
         """A series of that name was recorded: what was computed from it holds no more."""
@@ -45,7 +43,6 @@ class Pass:
         self._instants.clear()
         self._fresh = None
         self.ranges.clear()
-        self.views.clear()
 
     def touched(self, names: frozenset[str] | None, since: int) -> bool:
         """Whether one of the metrics (None: any) was recorded since that many writes."""

@@ -47,7 +47,7 @@ class RangeCall(Node):
         if self._function in RATES:
             return Rate(self._function, self._range_ms, self._offset_ms).over(now, block, selected.rows)
         rows = row_range(now, block, selected.rows, self._range_ms, self._offset_ms)
-        values, present = np.empty(len(rows.owners)), np.zeros(len(rows.owners), dtype=np.bool_)
+        values, present = np.empty(len(rows.reach.owners)), np.zeros(len(rows.reach.owners), dtype=np.bool_)
         for piece, some in chunks(rows):
             values[piece], present[piece] = self._apply(samples(now, some), parameters)
         return values, present

@@ -1,7 +1,7 @@
 """Range vectors: which samples of each row lie in a range, shared by every function that reads the same one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -46,16 +46,48 @@ def extent(first: Times, last: Times, counts: Times, start_ms: int, end_ms: int)
 
 
 @dataclass(slots=True, eq=False)
+class Reach:
+    """A range over rows: for each the numbers of its first and last sample, and what follows from their times."""
+
+    owners: Rows
+    """The rows' streams."""
+    first: Times
+    last: Times
+    own: Extent
+    factor: Floats
+    """By which a change over the sampled interval becomes one over the range, where no counter begins at zero."""
+    _places: dict[int, tuple[Times, Times]] = field(default_factory=dict)
+
+    def places(self, arena: Arena) -> tuple[Times, Times]:
+        """Where the first and the last samples lie in the arena's flat ring, counted from the metric's first column."""
+        found = self._places.get(id(arena))
+        if found is None:
+            mask, columns = arena.slots - 1, np.arange(len(self.owners))
+            found = (self.first & mask) * arena.width + columns, (self.last & mask) * arena.width + columns
+            self._places[id(arena)] = found
+        return found
+
+
+@dataclass(slots=True, eq=False)
 class StreamRange:
-    """A range over all streams: numbers of the first and the last sample in it."""
+    """A range over all streams, and over the rows of each pattern of streams: computed once a pass, whoever reads it."""
 
     first: Times
     last: Times
     extent: Extent
+    reaches: dict[int, Reach] = field(default_factory=dict)
+    """By pattern."""
+
+    def reach(self, owners: Rows) -> Reach:
+        """The same for rows."""
+        whole = self.extent
+        own = Extent(whole.enough[owners], whole.sampled[owners], whole.start[owners], whole.end[owners])
+        factor = (own.sampled + own.start + own.end) / own.sampled
+        return Reach(owners, self.first[owners], self.last[owners], own, factor)
 
 
 def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
-    """Computed once a pass for all metrics and rules. The range is open to the left (Prometheus 3.x)."""
+    """The samples of every stream in a range, which is open to the left (Prometheus 3.x)."""
     key = (range_ms, offset_ms)
     found = now.ranges.get(key)
     if not isinstance(found, StreamRange):
@@ -70,56 +102,73 @@ def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
 
 @dataclass(slots=True, eq=False)
 class RowRange:
-    """A range over rows of one metric."""
+    """A range over some or all rows of one metric."""
 
     arena: Arena
-    columns: Rows | slice
-    owners: Rows
-    first: Times
-    last: Times
-    holes: Bools
-    """Rows with a sample in the range that is not good: their times are not their stream's."""
-
-    def cells(self, numbers: Times) -> Floats:
-        """The values of one sample a row, out of the ring as one flat array (half the cost of two indexes)."""
-        arena = self.arena
-        columns = np.arange(self.columns.start, self.columns.stop) if isinstance(self.columns, slice) else self.columns
-        flat = (numbers & (arena.slots - 1)) * arena.width + columns
-        return arena.values.ravel().take(flat)
+    start: int
+    """The metric's first column."""
+    rows: Rows | None
+    """Which rows; None for all."""
+    reach: Reach
 
     @property
-    def falls(self) -> Bools:
-        """Rows whose value fell between two samples of the range."""
-        return self.arena.reset[self.columns] > self.first
+    def columns(self) -> Rows | slice:
+        """Where the rows lie in the arena."""
+        if self.rows is None:
+            return slice(self.start, self.start + len(self.reach.owners))
+        return self.start + self.rows
 
-    def chosen(self, rows: Rows) -> "RowRange":
+    @property
+    def places(self) -> Rows:
+        """The same, one by one."""
+        return self.start + (np.arange(len(self.reach.owners)) if self.rows is None else self.rows)
+
+    def ends(self) -> tuple[Floats, Floats]:
+        """The first and the last value of each row: two reads of the ring as one flat array, half the cost of two indexes."""
+        ring = self.arena.values.ravel()[self.start :]
+        first, last = self.reach.places(self.arena)
+        if self.rows is not None:
+            shift = self.rows - np.arange(len(self.rows))
+            first, last = first + shift, last + shift
+        return ring.take(first), ring.take(last)
+
+    @property
+    def holes(self) -> Bools:
+        """Rows with a sample in the range that is not good: their times are not their stream's."""
+        return self.arena.hole[self.columns] >= self.reach.first
+
+    @property
+    def rough(self) -> Bools:
+        """Rows with a hole, or whose value fell between two samples of the range."""
+        return self.arena.rough[self.columns] > self.reach.first
+
+    def chosen(self, places: Rows) -> "RowRange":
         """Some of the rows."""
-        columns = self.columns.start + rows if isinstance(self.columns, slice) else self.columns[rows]
-        return RowRange(self.arena, columns, self.owners[rows], self.first[rows], self.last[rows], self.holes[rows])
+        rows = places if self.rows is None else self.rows[places]
+        reach, own = self.reach, self.reach.own
+        some = Extent(own.enough[places], own.sampled[places], own.start[places], own.end[places])
+        narrower = Reach(reach.owners[places], reach.first[places], reach.last[places], some, reach.factor[places])
+        return RowRange(self.arena, self.start, rows, narrower)
 
 
 def row_range(now: Pass, block: Block, rows: Rows | None, range_ms: int, offset_ms: int) -> RowRange:
-    """The range over a metric's rows (None: all of them, shared during the pass)."""
-    key = (block.name, range_ms, offset_ms)
-    if rows is None:
-        found = now.views.get(key)
-        if isinstance(found, RowRange):
-            return found
+    """The range over a metric's rows (None: all of them)."""
     streams = stream_range(now, range_ms, offset_ms)
-    columns: Rows | slice = block.span if rows is None else block.start + rows
-    owners = block.arena.stream[columns]
-    first, last = streams.first[owners], streams.last[owners]
+    if rows is None:
+        pattern = now.window.pattern_of(block)
+        reach = streams.reaches.get(pattern)
+        if reach is None:
+            reach = streams.reaches[pattern] = streams.reach(block.arena.stream[block.span])
+    else:
+        reach = streams.reach(block.arena.stream[block.start + rows])
     if block.name in now.window.counts.shortened:
-        heads = now.window.streams.heads[owners]
-        if bool(((first <= heads - block.arena.slots) & (last >= first)).any()):
+        heads = now.window.streams.heads[reach.owners]
+        if bool(((reach.first <= heads - block.arena.slots) & (reach.last >= reach.first)).any()):
             raise EvaluationError(
                 f"{block.name}: the window is full and holds less than the range asks for, try a shorter range, fewer"
                 " metrics, or more memory for the window"
             )
-    result = RowRange(block.arena, columns, owners, first, last, block.arena.hole[columns] >= first)
-    if rows is None:
-        now.views[key] = result
-    return result
+    return RowRange(block.arena, block.start, rows, reach)
 
 
 @dataclass(slots=True, eq=False)
@@ -147,29 +196,36 @@ class Samples:
         return np.where(self.valid, self.values, 0.0)
 
 
+def values(rows: RowRange) -> Floats:
+    """Every cell of rows from their first sample on, `[sample][row]`; a row with fewer ends in whatever follows."""
+    reach, columns = rows.reach, rows.places
+    depth = max(int((reach.last - reach.first).max(initial=0)) + 1, 1)
+    return rows.arena.values[(reach.first + np.arange(depth)[:, None]) & (rows.arena.slots - 1), columns]
+
+
 def samples(now: Pass, rows: RowRange) -> Samples:
     """Read the cells of rows that may have holes."""
-    counts = rows.last - rows.first + 1
+    reach = rows.reach
+    counts = reach.last - reach.first + 1
     depth = max(int(counts.max(initial=0)), 1)
-    numbers = rows.first + np.arange(depth)[:, None]
-    columns = np.arange(rows.columns.start, rows.columns.stop) if isinstance(rows.columns, slice) else rows.columns
+    numbers = reach.first + np.arange(depth)[:, None]
+    columns = rows.places
     slots = numbers & (rows.arena.slots - 1)
-    values = rows.arena.values[slots, columns]
+    read = rows.arena.values[slots, columns]
     streams = now.window.streams
-    times = streams.times[numbers & (streams.slots - 1), rows.owners]
-    if not rows.holes.any():
-        return Samples(values, times, counts)
+    times = streams.times[numbers & (streams.slots - 1), reach.owners]
+    if not np.count_nonzero(rows.holes):
+        return Samples(read, times, counts)
     good = (rows.arena.states[slots, columns] & GOOD_MASK == 0) & (np.arange(depth)[:, None] < counts)
     order = np.argsort(~good, axis=0, kind="stable")
-    return Samples(
-        np.take_along_axis(values, order, axis=0), np.take_along_axis(times, order, axis=0), good.sum(axis=0)
-    )
+    return Samples(np.take_along_axis(read, order, axis=0), np.take_along_axis(times, order, axis=0), good.sum(axis=0))
 
 
 def chunks(rows: RowRange) -> Iterator[tuple[slice, RowRange]]:
     """Pieces of many rows, each small enough to be looked at whole."""
-    total = len(rows.owners)
-    depth = max(int((rows.last - rows.first + 1).max(initial=1)), 1)
+    reach = rows.reach
+    total = len(reach.owners)
+    depth = max(int((reach.last - reach.first + 1).max(initial=1)), 1)
     step = max(_CELLS // depth, 1)
     if total <= step:
         yield slice(0, total), rows

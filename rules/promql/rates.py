@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows
+from rules.arrays import Bools, Floats, Rows, Times
 from rules.promql.passes import Pass
-from rules.promql.ranges import Extent, RowRange, Samples, chunks, extent, row_range, samples, stream_range
+from rules.promql.ranges import Extent, Reach, RowRange, chunks, extent, row_range, samples, values
 from rules.window.arena import Block
 
 RATES: Final = frozenset({"rate", "increase", "delta"})
@@ -35,49 +35,59 @@ class Rate:
     def over(self, now: Pass, block: Block, rows: Rows | None) -> tuple[Floats, Bools]:
         """The function over rows of one metric (None: all): values, and which rows have one."""
         span = row_range(now, block, rows, self.range_ms, self.offset_ms)
-        shared = stream_range(now, self.range_ms, self.offset_ms).extent
-        own = Extent(
-            shared.enough[span.owners], shared.sampled[span.owners], shared.start[span.owners], shared.end[span.owners]
-        )
-        first = span.cells(span.first)
-        values = self._finished(span.cells(span.last) - first, first, own)
-        present = own.enough
-        uneven = span.holes | span.falls if self.counts else span.holes
+        first, last = span.ends()
+        result = self._finished(last - first, first, span.reach)
+        present = span.reach.own.enough
+        uneven = span.rough if self.counts else span.holes
         if np.count_nonzero(uneven):
             present = present.copy()
             places = np.flatnonzero(uneven)
             for piece, some in chunks(span.chosen(places)):
-                values[places[piece]], present[places[piece]] = self._exact(now, some)
-        return values, present
+                result[places[piece]], present[places[piece]] = self._exact(now, some)
+        return result, present
 
-    def _finished(self, result: Floats, first: Floats, own: Extent) -> Floats:
+    def _finished(self, result: Floats, first: Floats, reach: Reach) -> Floats:
         """Extend the change over the sampled interval to the range."""
-        start = own.start
-        if self.counts:
-            to_zero = own.sampled * (first / result)
-            start = np.where((result > 0) & (first >= 0) & (to_zero < start), to_zero, start)
-        factor = (own.sampled + start + own.end) / own.sampled
+        factor = reach.factor
+        if self.counts and np.count_nonzero(first >= 2.0 * result) < len(first):
+            factor = self._from_zero(result, first, reach.own)
         if self.function == "rate":
-            factor /= self.range_ms / 1000.0
+            factor = factor / (self.range_ms / 1000.0)
         return result * factor
+
+    @staticmethod
+    def _from_zero(result: Floats, first: Floats, own: Extent) -> Floats:
+        """The factor where some counter may have begun within the range: it is not extended below zero.
+
+        One that began with at least twice its growth cannot: its zero lies two sampled intervals back, and no start is
+        extended by more than 1.1 of them.
+        """
+        to_zero = own.sampled * (first / result)
+        start = np.where((result > 0) & (first >= 0) & (to_zero < own.start), to_zero, own.start)
+        factor: Floats = (own.sampled + start + own.end) / own.sampled
+        return factor
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
         """The same, sample by sample."""
+        if not np.count_nonzero(rows.holes):  # the times are the stream's: only falls are to be made good
+            first, last = rows.ends()
+            result = _corrected(last - first, values(rows), rows.reach.last - rows.reach.first)
+            return self._finished(result, first, rows.reach), rows.reach.own.enough
         read = samples(now, rows)
         end = now.at_ms - self.offset_ms
         last_time = read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))]
         own = extent(read.times[0], last_time, read.counts, end - self.range_ms, end)
         result = read.last - read.values[0]
         if self.counts:
-            result = _corrected(result, read)
-        return self._finished(result, read.values[0], own), own.enough
+            result = _corrected(result, read.values, read.counts - 1)
+        factor = (own.sampled + own.start + own.end) / own.sampled
+        reach = Reach(rows.reach.owners, rows.reach.first, rows.reach.last, own, factor)
+        return self._finished(result, read.values[0], reach), own.enough
 
 
-def _corrected(result: Floats, read: Samples) -> Floats:
-    """Add what each reset took away, oldest first."""
-    valid = read.valid
-    for number in range(1, len(read.values)):
-        fell = valid[number] & (read.values[number] < read.values[number - 1])
-        if fell.any():
-            result = np.where(fell, result + read.values[number - 1], result)
+def _corrected(result: Floats, read: Floats, steps: Times) -> Floats:
+    """Add what each reset took away, oldest first; rows have so many steps from one sample to the next."""
+    fell = (read[1:] < read[:-1]) & (np.arange(len(read) - 1)[:, None] < steps)
+    for number in np.flatnonzero(fell.any(axis=1)).tolist():
+        result = np.where(fell[number], result + read[number], result)
     return result

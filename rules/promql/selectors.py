@@ -76,6 +76,7 @@ class Selection:
     def __init__(self, select: Select) -> None:
         self.select = select
         self._names = [predicate(matcher) for matcher in select.matchers if matcher.name == NAME]
+        self._only = Selected()
         self._selected: dict[str, Selected] = {}
         self._joined: tuple[tuple[LabelTable, ...], LabelTable] | None = None
 
@@ -94,9 +95,10 @@ class Selection:
         """The metrics it reads that have rows, with the rows that it takes."""
         if self.select.name is not None:
             block = now.window.blocks.get(self.select.name)
-            found = [block] if block is not None and self.takes(block.name) else []
-        else:
-            found = [block for name, block in now.window.blocks.items() if self.takes(name)]
+            if block is None or (self._names and not self.takes(block.name)):
+                return []
+            return [(block, self._only)]
+        found = [block for name, block in now.window.blocks.items() if self.takes(name)]
         return [(block, self._selected.setdefault(block.name, Selected())) for block in found]
 
     def join(self, strings: Strings, tables: Sequence[LabelTable]) -> LabelTable:
@@ -121,9 +123,10 @@ class InstantSelector(Node):
         super().__init__(reads=self.selection.reads)
 
     def compute(self, now: Pass) -> Vector:
-        pieces = [self._piece(now, block, selected) for block, selected in self.selection.blocks(now)]
-        if len(pieces) == 1:
-            return pieces[0]
+        found = self.selection.blocks(now)
+        if len(found) == 1:
+            return self._piece(now, *found[0])
+        pieces = [self._piece(now, block, selected) for block, selected in found]
         labels = self.selection.join(now.window.strings, [piece.labels for piece in pieces])
         values = np.concatenate([piece.values for piece in pieces]) if pieces else np.empty(0)
         complete = all(piece.present is None for piece in pieces)

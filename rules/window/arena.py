@@ -19,7 +19,7 @@ _SPARE: Final = 1.5
 """Columns kept for a metric over those in use: growing by half keeps moves rare (each copies the arena once)."""
 _LINE: Final = 8
 """Float64 values in a cache line."""
-_ROW_ARRAYS: Final = ("current", "dead", "stream", "hole", "reset")
+_ROW_ARRAYS: Final = ("current", "dead", "stream", "hole", "rough")
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +38,8 @@ class Block:
     """Rows in use."""
     index: dict[int, int] = field(default_factory=dict)
     """Hash of a label set to the row's number within the block."""
+    owners: tuple[int, int] = (-1, -1)
+    """The window's version for which it holds, and the number of its rows' pattern of streams."""
     _labels: list[LabelTable] = field(default_factory=list)
     """Tables of the rows in their order, joined when somebody asks."""
 
@@ -82,8 +84,9 @@ class Arena:
         self.stream: Rows = np.empty(0, dtype=np.int64)
         self.hole: Times = np.empty(0, dtype=np.int64)
         """Number of the newest sample that is not good (-1: none)."""
-        self.reset: Times = np.empty(0, dtype=np.int64)
-        """Number of the newest sample that is below its predecessor (-1: none)."""
+        self.rough: Times = np.empty(0, dtype=np.int64)
+        """Number of the newest sample that is below its predecessor, or follows a hole (-1: none): a counter's sums from
+        before it to after it are not last minus first."""
 
     @property
     def width(self) -> int:
@@ -173,7 +176,7 @@ class Arena:
         block.keep(kept)
 
 
-_EMPTY: Final = {"current": 0.0, "dead": True, "stream": -1, "hole": -1, "reset": -1}
+_EMPTY: Final = {"current": 0.0, "dead": True, "stream": -1, "hole": -1, "rough": -1}
 
 
 def _roomy(rows: int) -> int:

@@ -110,8 +110,8 @@ def _settle(arena: Arena, rows: Rows, stream: int, head: int) -> None:
     """Rows that begin in a stream: whatever their cells held is no sample of theirs."""
     arena.states[:, rows] = ABSENT
     arena.dead[rows] = True
-    arena.reset[rows] = -1
     arena.hole[rows] = head
+    arena.rough[rows] = head + 1
     arena.stream[rows] = stream
 
 

@@ -27,6 +27,8 @@ LIMIT_BYTES: Final = 3 * GIBIBYTE
 """What the rings may hold together (design section 4: 3 GB at 500,000 series)."""
 _GUESSED_INTERVAL_MS: Final = 5_000
 """Interval from which the first number of slots follows; a stream that is faster deepens its rings as it goes."""
+PATTERNS: Final = 1_000
+"""Patterns of streams that are told apart; beyond, they are numbered anew."""
 _LOOK_EVERY: Final = 4
 """Samples between two looks at whether a ring is deep enough; as many are kept in reserve."""
 _SHORTEST_INTERVAL_MS: Final = 100
@@ -71,6 +73,8 @@ class Window:
         self._parked: deque[Frame] = deque()
         self._sequences = Sequences()
         self._structure = 0
+        self._patterns: dict[bytes, int] = {}
+        self._next_pattern = 0
 
     @property
     def nbytes(self) -> int:
@@ -154,6 +158,20 @@ class Window:
         if len(self._parked) > PARKED:
             self._parked.popleft()
             self.counts.parked_lost += 1
+
+    def pattern_of(self, block: Block) -> int:
+        """A number for the streams of the block's rows, in order; metrics of the same pages share one."""
+        version, pattern = block.owners
+        if version != self._structure:
+            if len(self._patterns) > PATTERNS:
+                self._patterns.clear()
+            owners = block.arena.stream[block.span].tobytes()
+            pattern = self._patterns.get(owners, self._next_pattern)
+            if pattern == self._next_pattern:
+                self._patterns[owners] = pattern
+                self._next_pattern += 1
+            block.owners = self._structure, pattern
+        return pattern
 
     # --- layouts -----------------------------------------------------------------------------------------------------
 
@@ -344,7 +362,7 @@ class Window:
                 continue
             block.depth_ms, block.counter = need.depth_ms, need.counter
             if need.counter:  # falls that nobody noted so far: read every sample that is there
-                block.arena.reset[block.span] = self.streams.heads[block.arena.stream[block.span]]
+                block.arena.rough[block.span] = self.streams.heads[block.arena.stream[block.span]]
         self._layouts.clear()
         self._structure += 1
 
@@ -392,7 +410,7 @@ def _write(part: Part, number: int, values: Floats, states: Bytes | None) -> Non
     if part.counter:
         lower = chosen < arena.current[rows]
         if np.count_nonzero(lower):
-            arena.reset[rows[lower]] = number
+            arena.rough[rows[lower]] = number
     arena.current[rows] = chosen
     if part.clean < arena.slots:
         arena.states[slot][rows] = 0
@@ -408,9 +426,10 @@ def _write_marked(part: Part, number: int, chosen: Floats, states: Bytes) -> Non
     good = states & GOOD_MASK == 0
     kept, values = rows[good], chosen[good]
     if part.counter:
-        arena.reset[kept[values < arena.current[kept]]] = number
+        arena.rough[kept[values < arena.current[kept]]] = number
     arena.current[kept] = values
     arena.hole[rows[~good]] = number
+    arena.rough[rows[~good]] = number + 1
     arena.dead[rows] = ~good
 
 
@@ -425,6 +444,7 @@ def _write_late(part: Part, number: int, values: Floats, states: Bytes | None) -
     arena.states[slot, rows] = chosen
     marked = rows[chosen & GOOD_MASK != 0]
     arena.hole[marked] = np.maximum(arena.hole[marked], number)
+    arena.rough[marked] = np.maximum(arena.rough[marked], number + 1)
 
 
 def _shift(part: Part, place: int, head: int) -> None:
@@ -434,11 +454,11 @@ def _shift(part: Part, place: int, head: int) -> None:
         if number - 1 > head - 1 - arena.slots:
             arena.values[number & mask, rows] = arena.values[(number - 1) & mask, rows]
             arena.states[number & mask, rows] = arena.states[(number - 1) & mask, rows]
-    for marks in (arena.hole, arena.reset):
+    for marks in (arena.hole, arena.rough):
         later = marks[rows] >= place
         marks[rows[later]] += 1
     if part.counter:  # who is below whom has changed around the place: let the exact way look
-        arena.reset[rows] = np.maximum(arena.reset[rows], place + 1)
+        arena.rough[rows] = np.maximum(arena.rough[rows], place + 1)
     part.clean = 0
 
 
