@@ -11,8 +11,8 @@ from remediator.facts import Facts, Proposal, Refusal
 from remediator.gates import Judgement, judge
 from remediator.journal import Journal
 from remediator.outcomes import Cancelled, Outcome, Succeeded
-from remediator.playbook import Playbook, Step
 from remediator.plans import Item, intent_for, proposal_for
+from remediator.playbook import Playbook, Step
 from remediator.records import Intent, StepDone
 from remediator.transitions import Move
 from remediator.verbs import Verb

@@ -79,6 +79,21 @@ class SocketActuator:
             raise Unreachable(f"{self._path}: no actuator answers ({error}), try starting it") from error
 
 
+def _bounded(length: int) -> int:
+    """Raises `Malformed` for a message that no actuator sends."""
+    if length > MESSAGE_BYTES:
+        raise Malformed(f"an answer of {length} bytes")
+    return length
+
+
+def _answer(message: bytes, intent: str) -> Answer:
+    """Raises `Malformed` for an answer to another intent, and msgspec's error for one that is none."""
+    answer = msgspec.json.decode(message, type=Answer)
+    if answer.intent != intent:
+        raise Malformed(f"an answer to intent {answer.intent}")
+    return answer
+
+
 async def _answers(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, intent: str
 ) -> AsyncGenerator[Answer, None]:
@@ -86,11 +101,7 @@ async def _answers(
         await writer.drain()
         while True:
             (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-            if length > MESSAGE_BYTES:
-                raise Malformed(f"an answer of {length} bytes")
-            answer = msgspec.json.decode(await reader.readexactly(length), type=Answer)
-            if answer.intent != intent:
-                raise Malformed(f"an answer to intent {answer.intent}")
+            answer = _answer(await reader.readexactly(_bounded(length)), intent)
             yield answer
             if answer.final:
                 return

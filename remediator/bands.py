@@ -1,5 +1,6 @@
 """Three bands of a phase's load: act above the first for a moment, aim at the second, give back below the third for long. Pure."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from fleet.quality import QUALITY_MASK
@@ -38,7 +39,7 @@ def _held(readings: Sequence[Reading], seconds: float, now_ms: int, holds: Calla
     if not before or len(span) < 2:
         return False
     times = [*(reading.at_ms for reading in span), now_ms]
-    whole = all(after - first <= GAP_MS for first, after in zip(times, times[1:], strict=False))
+    whole = all(after - first <= GAP_MS for first, after in itertools.pairwise(times))
     return whole and all(is_good(r) and holds(r.value) for r in span)
 
 

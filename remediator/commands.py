@@ -96,6 +96,8 @@ class Desk:
 
     def _unlock(self, event: CommandEvent, actor: str, role: str) -> None:
         """The owner, or the second of two administrators; the first one's wish is kept for the second."""
+        if not any(lock.asset == event.subject for lock in self.switches.lockouts()):
+            return  # the command line took the file's lock away before it told us
         name = f"unlock/{event.subject}"
         wished: list[str] = list(self.ledger.memory(name).get(name, [])) if role == "admin" else []
         admins = sorted({*wished, actor}) if role == "admin" else []

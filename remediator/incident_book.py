@@ -11,7 +11,7 @@ import msgspec
 from bus.events import AlertEvent, AlertState, IncidentState, Moment
 from bus.identity import derived_id
 from fleet.model import AssetId, Site
-from remediator.causes import Symptom, explains, is_cause, same_cause, symptom_of
+from remediator.causes import SILENCES, Symptom, explains, is_cause, same_cause, symptom_of
 from remediator.incidents import SUPERSEDED, Incident, standing_of, state_of
 from remediator.records import Remediation
 from remediator.transitions import Phase
@@ -19,6 +19,8 @@ from remediator.transitions import Phase
 TIMELINE_LINES = 200
 SETTLE_MS = 1_500
 """Alerts of one event arrive within about a second (default to tune)."""
+SILENCE_SETTLE_MS = 15_000
+"""That many fell silent together is seen some ten seconds after the first of them (default to tune)."""
 RELEASE_MS = 120_000
 """A cause must be gone this long before its symptoms are treated by themselves."""
 
@@ -67,9 +69,11 @@ class IncidentBook:
         return tuple(found)
 
     def _tellable(self, incident: Incident, now_ms: int) -> bool:
-        if incident.incident_id in self._told or incident.remediations:
+        if incident.incident_id in self._told or any(s.acted for s in incident.remediations.values()):
             return True
-        return incident.superseded_by is None and (incident.ended or now_ms - incident.opened_at_ms >= SETTLE_MS)
+        settle_ms = SILENCE_SETTLE_MS if incident.cause.alertname.endswith(SILENCES) else SETTLE_MS
+        settled = incident.ended or incident.pages or now_ms - incident.opened_at_ms >= settle_ms
+        return incident.superseded_by is None and settled
 
     # alerts
 
@@ -87,10 +91,7 @@ class IncidentBook:
         if not alert.active:
             return
         home = next((incident for incident in self._open.values() if self._belongs(alert, incident)), None)
-        if home is None:
-            home = self._opened(alert, now_ms)
-        else:
-            home = self._joined(home, alert, now_ms)
+        home = self._opened(alert, now_ms) if home is None else self._joined(home, alert, now_ms)
         if is_cause(alert, self._site):
             self._adopt(home, now_ms)
 

@@ -17,7 +17,7 @@ SEND_WITHIN_SECONDS = 5.0
 """An intent that was not sent by then is never sent (`not_after`); login and pre-read fit well (default to tune)."""
 
 
-class NoDevice(HallkeeperError):  # noqa: N818 - named by what is missing
+class NoDevice(HallkeeperError):
     """The inventory names nothing by which the step could be done: no asset, no act."""
 
 

@@ -20,8 +20,8 @@ from remediator.actuator_client import Actuator, SocketActuator
 from remediator.alarms import Alarms, RuleAlarms
 from remediator.around import Around
 from remediator.attempt import Bench
-from remediator.bands import below_for, over_for
 from remediator.backtests import may_enforce
+from remediator.bands import below_for, over_for
 from remediator.cluster import Cluster
 from remediator.cluster_reader import KubernetesCluster, open_cluster
 from remediator.commands import Desk
@@ -156,7 +156,7 @@ class ProtectiveService:
             site=self._site,
             ledger=ledger,
             bench=Bench(clock=self._clock, actuator=self._actuator, holds_lease=self._leadership.holds),
-            loads=Loads(self._site, self._own, self._wider, held=lambda: world.held()),
+            loads=Loads(self._site, self._own, self._wider, held=lambda: world.held()),  # noqa: PLW0108 - made below
             cluster=self._cluster,
             switches=self._switches,
             policies=lambda: self._policies,

@@ -20,7 +20,7 @@ from remediator.fact_source import FactSource, Surroundings
 from remediator.facts import Approval
 from remediator.gauges import Gauges
 from remediator.incident_book import IncidentBook
-from remediator.incidents import Incident, treatable
+from remediator.incidents import Incident
 from remediator.journal import outgoing
 from remediator.ledger import Ledger, Outgoing
 from remediator.looks import Looks

@@ -13,8 +13,8 @@ from remediator.facts import Facts, Headroom, Proposal, Refusal
 from remediator.gates import Judgement, judge
 from remediator.held import RELEASES, Held, Thing, next_release
 from remediator.loads import Phase
-from remediator.playbook import Playbook, Shed
 from remediator.plans import NoDevice
+from remediator.playbook import Playbook, Shed
 from remediator.protective_facts import protective_facts
 from remediator.records import Intent, Remediation
 from remediator.shed import ShedAct

@@ -43,7 +43,7 @@ WINDOW_SECONDS = 900.0
 log = structlog.get_logger("hallkeeper.remediator")
 
 
-class Deposed(Exception):  # noqa: N818 - it is no error
+class Deposed(Exception):
     """The lease is over: the reign ends."""
 
 

@@ -13,14 +13,16 @@ from remediator.gates import Judgement, judge
 from remediator.held import PREFIX, TAKES, Held, Thing
 from remediator.loads import Phase
 from remediator.outcomes import Ambiguous, Outcome, Succeeded, TransientFailure, Unproven
-from remediator.playbook import Playbook, Shed
 from remediator.plans import NoDevice
+from remediator.playbook import Playbook, Shed
 from remediator.proof import Verdict, below_proven
 from remediator.protective_facts import protective_facts
 from remediator.records import Intent, Remediation
 from remediator.shed import ShedAct, ShedStep, enough
 from remediator.shed_world import ShedWorld
-from remediator.transitions import Move, Phase as Stage
+from remediator.switches import locks
+from remediator.transitions import Move
+from remediator.transitions import Phase as Stage
 from remediator.verbs import Mode, Verb
 
 LOOK_SECONDS = 0.5
@@ -105,10 +107,20 @@ class ShedCourse:
         left = [step for step in self._world.plan(self.state.target) if step.what not in self._tried]
         chosen = enough(left, needs)
         if not chosen:
-            text = f"nothing is left to shed on {self.state.target}"
-            self._batch.move(Move.ESCALATE, outcome="TransientFailure", reason_code="nothing_left", reason_text=text)
+            code, text = self._nothing_left()
+            self._batch.move(Move.ESCALATE, outcome="TransientFailure", reason_code=code, reason_text=text)
             return None
         return _together(chosen)
+
+    def _nothing_left(self) -> tuple[str, str]:
+        """Why nothing can be shed: what a technician has locked out here is named first."""
+        site, target = self._world.site, self.state.target
+        here = {target, *site.graph.nodes_in(target)}
+        scope = frozenset(here.union(*(site.graph.upstream(asset) for asset in here)))
+        found = locks(self._world.switches.lockouts(), scope)
+        text = f"nothing is left to shed on {target}"
+        locked = "; ".join(f"{lock.asset} is locked out by {lock.actor}: {lock.reason}" for lock in found)
+        return ("lockout", f"{text}, {locked}") if found else ("nothing_left", text)
 
     def _hold(self, refusal: Refusal) -> None:
         self._batch.refuse(Judgement((), "freshness", refusal))

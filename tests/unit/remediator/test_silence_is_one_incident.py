@@ -48,7 +48,7 @@ def test_a_freeze_and_the_cause_of_the_silence_page_once(site, freeze_first):
     for step in steps if freeze_first else reversed(steps):
         step()
         book.tick(NOW, lambda _incident, _now: "a person must know")
-        paged |= {incident.incident_id for incident in book.changes() if incident.pages}
+        paged |= {incident.incident_id for incident in book.changes(NOW) if incident.pages}
     assert len(paged) == 1
     assert len(book.open) == 1
 
