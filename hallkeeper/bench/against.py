@@ -56,14 +56,14 @@ def vmagent(urls: Sequence[str], seconds: float) -> PeerMeasured:
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
             f"scrape_configs: [{{job_name: dcgm, static_configs: [{{targets: [{targets}]}}]}}]\n"
         )
-        port = _free_port()
+        port = free_port()
         arguments = [
             f"-promscrape.config={config}",
             f"-remoteWrite.url={sink}",
             f"-remoteWrite.tmpDataPath={folder}/queue",
             f"-httpListenAddr=127.0.0.1:{port}",
         ]
-        with _running("vmagent", arguments) as process:
+        with running("vmagent", arguments) as process:
             return _measured("vmagent", process.pid, seconds, lambda: _vmagent_samples(port))
 
 
@@ -81,9 +81,9 @@ def snmp_exporter(ports: Sequence[int], columns: Sequence[tuple[str, str]], seco
     with tempfile.TemporaryDirectory(prefix="hallkeeper-bench-") as folder:
         config = Path(folder) / "snmp.yml"
         config.write_text(_module(columns))
-        port = _free_port()
+        port = free_port()
         arguments = [f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
-        with _running("prometheus-snmp-exporter", arguments) as process:
+        with running("prometheus-snmp-exporter", arguments) as process:
             targets = json.dumps(
                 [f"http://127.0.0.1:{port}/snmp?module=outlets&target=127.0.0.1:{agent}" for agent in ports]
             )
@@ -120,7 +120,7 @@ def cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def _running(program: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """The peer as a process. Raises `PeerAbsent` when it is not installed."""
     path = shutil.which(program)
     if path is None:
@@ -139,7 +139,8 @@ def _sink() -> Iterator[str]:
         yield f"http://127.0.0.1:{sink['port']}/api/v1/write"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -64,10 +64,10 @@ def rules(
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """200 rules over 40,960 series that all change: series evaluations per CPU-second, compared with Prometheus's results."""
-    from hallkeeper.bench import rules as bench
+    from hallkeeper.bench.rules import run
 
     expect(against, "prometheus")
-    show(bench.run(seconds=seconds, against=against, seed=seed), as_json=as_json)
+    show(run(seconds=seconds, against=against, seed=seed), as_json=as_json)
 
 
 def expect(against: str | None, *names: str) -> None:
