@@ -56,7 +56,10 @@ class OneWorld:
         self.open_ledger()
 
     def open_ledger(self, connect: Callable[[Path], sqlite3.Connection] = connect) -> None:
-        self.ledger = Ledger.open(self.data / "ledger.sqlite", connect=connect)
+        self.use_ledger(Ledger.open(self.data / "ledger.sqlite", connect=connect))
+
+    def use_ledger(self, ledger: Ledger) -> None:
+        self.ledger = ledger
         sight = Sight(
             site=self.site,
             window=self.window,
