@@ -21,6 +21,7 @@ from fleet.errors import Malformed, Refused, Unreachable
 from fleet.model import Endpoint
 
 T = TypeVar("T")
+Answer = dict[str, Raw]
 
 SNMP_PORT = 161
 LEARN_SECONDS = 600.0
@@ -161,8 +162,13 @@ class SnmpReader:
         """The plan's raw values in its order; None when the agent lacks one of them."""
         raw: list[Raw] = []
         at = 0
+        session = await self._opened()
         while at < len(plan.oids):
-            asked, answer = await self._cells(plan.oids[at : at + self._at_once])
+            asked = plan.oids[at : at + self._at_once]
+            try:
+                answer = await session.values(asked)
+            except (Unreachable, Refused) as error:
+                session, asked, answer = await self._once_more(asked, error)
             if not answer and self._at_once > 1:
                 self._at_once = max(self._at_once // 2, 1)  # tooBig: gufo shows an error status as an empty answer
                 continue
@@ -173,17 +179,19 @@ class SnmpReader:
             at += len(asked)
         return raw
 
-    async def _cells(self, asked: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, Raw]]:
-        """One GET; an agent that is silent to it but answers a smaller one gets smaller ones from now on."""
-        try:
-            return asked, await self._again(partial(Session.values, oids=asked))
-        except Unreachable:
-            if len(asked) <= SMALLEST:
-                raise
-        asked = asked[:SMALLEST]
-        answer = await self._again(partial(Session.values, oids=asked))
-        self._at_once = SMALLEST
-        return asked, answer
+    async def _once_more(self, asked: list[str], error: Unreachable | Refused) -> tuple[Session, list[str], Answer]:
+        """Another try: over v3 with a new session; an agent silent to large requests gets small ones from now on."""
+        if self._integrity:
+            await self.close()
+        elif isinstance(error, Refused) or len(asked) <= SMALLEST:
+            raise error
+        else:
+            asked = asked[:SMALLEST]
+        session = await self._opened()
+        answer = await session.values(asked)
+        if not self._integrity:
+            self._at_once = SMALLEST
+        return session, asked, answer
 
     async def _distrust(self, *, silent: bool) -> None:
         """After a failure nothing is taken for granted but what its tables hold; a slow agent gets more time."""

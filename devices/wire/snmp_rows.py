@@ -39,7 +39,7 @@ class Cell:
 class Plan:
     """Everything to poll for one signal group, and the arrays that decode its answer in one go."""
 
-    oids: tuple[str, ...]
+    oids: list[str]
     series: tuple[Series, ...]
     scale: Floats
     offset: Floats
@@ -69,7 +69,7 @@ def plan_of(profile: Profile, signal: str, columns: Columns, before: Plan | None
     points = [cell.point for cell in cells.values()]
     series = tuple(cells)
     return Plan(
-        oids=tuple(cell.oid for cell in cells.values()),
+        oids=[cell.oid for cell in cells.values()],
         series=before.series if before is not None and before.series == series else series,
         scale=np.array([point.scale for point in points], dtype=np.float64),
         offset=np.array([point.offset for point in points], dtype=np.float64),

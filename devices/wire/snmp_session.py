@@ -122,14 +122,21 @@ class Session(SnmpSession):  # type: ignore[misc]  # gufo ships types that its c
                 await self.refresh()
             self._refreshed_at = time.monotonic()
 
-    async def values(self, oids: Sequence[str]) -> dict[str, Raw]:
+    async def values(self, oids: list[str]) -> dict[str, Raw]:
         """One GET: what the agent has of these. Empty stands for an error status (tooBig) or for none of them."""
-        wanted = list(oids)
-        return await self._asked(lambda: self._sock.send_get_many(wanted), self._sock.recv_get_many)
+        try:
+            self._sock.send_get_many(oids)
+            answer: dict[str, Raw] = await self._recv(self._sock.recv_get_many)
+        except (TimeoutError, BlockingIOError):  # lost, or no room to send: the way that waits and repeats
+            return await self._asked(lambda: self._sock.send_get_many(oids), self._sock.recv_get_many, ATTEMPTS - 1)
+        except BaseException:
+            with mapped():
+                raise
+        return answer
 
-    async def _asked(self, send: Callable[[], None], receive: Callable[[], T]) -> T:
+    async def _asked(self, send: Callable[[], None], receive: Callable[[], T], attempts: int = ATTEMPTS) -> T:
         """The answer to one request, sent again while none comes: a read may repeat."""
-        for left in reversed(range(ATTEMPTS)):
+        for left in reversed(range(attempts)):
             try:
                 with mapped():
                     await self._send(send)
