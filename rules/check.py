@@ -20,7 +20,7 @@ PER_SAMPLE_NANOSECONDS: Final = 12.0
 """Of functions that read every sample of their range."""
 BYTES_PER_SAMPLE: Final = 9
 """A value and its state."""
-BYTES_PER_ROW: Final = 33
+BYTES_PER_ROW: Final = 41
 """The newest value, flags, the stream and the row's marks; labels come on top, once per series."""
 _RATES: Final = frozenset({"rate", "increase", "delta"})
 

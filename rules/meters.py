@@ -65,8 +65,8 @@ class RulesMeters:
             "duplicate": counts.duplicates,
             "late": counts.late,
             "too_late": counts.too_late,
-            "parked": counts.parked,
-            "lost": counts.parked_lost,
+            "parked": engine.window.tables.parked,
+            "lost": engine.window.tables.lost,
             "malformed": counts.malformed + self._tally.refused_frames,
             "future": counts.future,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 
@@ -14,11 +14,10 @@ from rules.promql.plan import SPARE_MS, Planner
 from rules.promql.selectors import matching_rows
 from rules.promql.tree import Match, Matcher
 from rules.promql.vector import Vector
-from rules.window.arena import STALE, Block
+from rules.window.board import Block
 from rules.window.needs import Need, Needs, PatternNeed
+from rules.window.ring import ABSENT, STALE
 from rules.window.window import LIMIT_BYTES, Window
-
-_ABSENT: Final = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class LiveWindow:
         if found is None:
             return []
         block, rows = found
-        samples = [sample for back in range(block.arena.slots) for sample in self._samples(block, rows, back)]
+        samples = [sample for back in range(block.ring.slots) for sample in self._samples(block, rows, back)]
         return sorted((sample for sample in samples if sample.at_ms > since_ms), key=lambda sample: sample.at_ms)
 
     def _rows(
@@ -89,17 +88,16 @@ class LiveWindow:
 
     def _samples(self, block: Block, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]", back: int) -> list[Sample]:
         """The samples that lie so many behind each row's newest."""
-        arena, streams = block.arena, self.window.streams
+        board, ring, streams = self.window.board, block.ring, self.window.streams
         samples = []
         for row in rows.tolist():
-            column = block.start + row
-            stream = int(arena.stream[column])
+            stream, cell = int(board.stream[block.start + row]), int(board.cell[block.start + row])
             number = int(streams.heads[stream]) - back
-            state = int(arena.states[number & (arena.slots - 1), column])
-            if number < 0 or state in {_ABSENT, STALE}:
-                continue
-            value = float(arena.values[number & (arena.slots - 1), column])
-            samples.append(Sample(block.labels.row(row), value, streams.time_of(stream, number), state))
+            slot = number & (ring.slots - 1)
+            state = int(ring.states[slot, cell])
+            if number >= 0 and state not in {ABSENT, STALE}:
+                value, at = float(ring.values[slot, cell]), streams.time_of(stream, number)
+                samples.append(Sample(block.labels.row(row), value, at, state))
         return samples
 
 

@@ -81,7 +81,7 @@ class AlertEvaluator:
 
     def _unchanged(self, vector: Vector, at_ms: int) -> bool:
         """The common case: the same elements as before, and nothing due."""
-        if not self.alerts and not vector.count:
+        if not self.alerts and vector.empty:
             return True
         if self._templated or at_ms >= self._deadline_ms or vector.labels is not self._labels:
             return False

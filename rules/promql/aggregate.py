@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows
+from rules.arrays import Bools, Floats, Rows, every
 from rules.labels import LabelTable
 from rules.promql import floats
 from rules.promql.grouping import Grouping, Rectangle, grouped, justified
@@ -38,7 +38,7 @@ class Aggregation(Node):
             return Vector(grouping.labels, values, None)
         result, counts = self._reduced(grouping, inner, parameter)
         present = counts > 0
-        return Vector(grouping.labels, result, None if present.all() else present)
+        return Vector(grouping.labels, result, None if every(present) else present)
 
     def _groups(self, labels: LabelTable) -> Grouping:
         if self._grouping is None or self._grouping[0] is not labels:

@@ -177,7 +177,7 @@ class Absent(OneElement):
         self._inner = inner
 
     def compute(self, now: Pass) -> Vector:
-        return self.element(now, 1.0, present=not self._inner.vector(now).count)
+        return self.element(now, 1.0, present=self._inner.vector(now).empty)
 
 
 def labels_if_absent(matchers: Sequence[Matcher]) -> dict[str, str]:

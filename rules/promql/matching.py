@@ -84,7 +84,7 @@ class Join:
             self._prepare(left.labels, right.labels)
         if self._pairs is None and self._static:
             self._find_partners(np.arange(one.labels.size), many.labels, one.labels)
-        elif not self._static and many.count and one.count:  # nothing on one side: nothing can clash
+        elif not self._static and not many.empty and not one.empty:  # nothing on one side: nothing can clash
             self._find_partners(np.flatnonzero(one.mask), many.labels, one.labels)
         if self._pairs is None:
             self._pairs = self._paired(many.labels, one.labels, np.full(many.labels.size, -1, dtype=np.int64))

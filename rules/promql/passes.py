@@ -4,8 +4,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows, Times
-from rules.window.arena import GOOD_MASK, Block
+from rules.arrays import Bools, Floats, Rows, Times, every, some
+from rules.window.board import Block
+from rules.window.ring import GOOD_MASK
 from rules.window.window import Window
 
 LOOKBACK_MS: Final = 300_000
@@ -71,20 +72,20 @@ class Pass:
         return found
 
     def _newest(self, block: Block) -> tuple[Floats, Bools | None]:
-        arena, span = block.arena, block.span
+        board, span = self.window.board, block.span
         fresh, everyone, ahead = self._freshness()
-        dead = arena.dead[span]
-        values = arena.current[span]
+        dead = board.dead[span]
+        values = board.current[span]
         if everyone:
-            return values, ~dead if np.count_nonzero(dead) else None
-        owners = arena.stream[span]
+            return values, ~dead if some(dead) else None
+        owners = board.stream[span]
         present = fresh[owners] & ~dead
         if ahead is not None:
             early = np.flatnonzero(ahead[owners])
             if len(early):  # the newest sample is of a time still to come: the one before counts
                 values = values.copy()
                 values[early], present[early], _ = self.past(block, early, self.at_ms)
-        return values, None if np.count_nonzero(present) == len(present) else present
+        return values, None if every(present) else present
 
     def _freshness(self) -> tuple[Bools, bool, Bools | None]:
         """Streams whose newest sample counts now, whether that is all of them, and those that are ahead of time."""
@@ -100,13 +101,12 @@ class Pass:
 
     def past(self, block: Block, rows: Rows, at: int) -> tuple[Floats, Bools, Times]:
         """Each row's value at a time that may lie back, whether it has one, and when it was measured."""
-        arena, streams = block.arena, self.window.streams
-        columns = block.start + rows
-        owners = arena.stream[columns]
+        board, ring, streams = self.window.board, block.ring, self.window.streams
+        owners, columns = board.stream[block.start + rows], board.cell[block.start + rows]
         numbers = self.numbers(at)[owners]
-        slots = numbers & (arena.slots - 1)
+        slots = numbers & (ring.slots - 1)
         times = streams.times[numbers & (streams.slots - 1), owners]
-        held = numbers > streams.heads[owners] - arena.slots
-        good = arena.states[slots, columns] & GOOD_MASK == 0
+        held = numbers > streams.heads[owners] - ring.slots
+        good = ring.states[slots, columns] & GOOD_MASK == 0
         present = held & good & (times > at - LOOKBACK_MS) & (times <= at)
-        return arena.values[slots, columns], present, times
+        return ring.values[slots, columns], present, times

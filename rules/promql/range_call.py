@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rules.arrays import Bools, Floats
+from rules.arrays import Bools, Floats, every
 from rules.labels import LabelTable
 from rules.promql import over_time
 from rules.promql.node import Node
@@ -14,7 +14,7 @@ from rules.promql.rates import RATES, Rate
 from rules.promql.selectors import Selected, Selection
 from rules.promql.tree import SelectRange
 from rules.promql.vector import Vector
-from rules.window.arena import Block
+from rules.window.board import Block
 
 
 class RangeCall(Node):
@@ -40,7 +40,7 @@ class RangeCall(Node):
         else:
             values = np.concatenate([np.empty(0), *(values for values, _ in results)])
             present = np.concatenate([np.empty(0, dtype=np.bool_), *(present for _, present in results)])
-        result = Vector(joined, values, None if present.all() else present)
+        result = Vector(joined, values, None if every(present) else present)
         return result if self._function == "last_over_time" else result.nameless()
 
     def _over(self, now: Pass, block: Block, selected: Selected, parameters: list[float]) -> tuple[Floats, Bools]:
@@ -48,8 +48,8 @@ class RangeCall(Node):
             return Rate(self._function, self._range_ms, self._offset_ms).over(now, block, selected.rows)
         rows = row_range(now, block, selected.rows, self._range_ms, self._offset_ms)
         values, present = np.empty(len(rows.reach.owners)), np.zeros(len(rows.reach.owners), dtype=np.bool_)
-        for piece, some in chunks(rows):
-            values[piece], present[piece] = self._apply(samples(now, some), parameters)
+        for piece, rest in chunks(rows):
+            values[piece], present[piece] = self._apply(samples(now, rest), parameters)
         return values, present
 
     def _apply(self, read: Samples, parameters: list[float]) -> tuple[Floats, Bools]:

@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows, Times
+from rules.arrays import Bools, Floats, Rows, Times, some
 from rules.promql.errors import EvaluationError
 from rules.promql.passes import Pass
-from rules.window.arena import GOOD_MASK, Arena, Block
+from rules.window.board import Block, Board
+from rules.window.ring import GOOD_MASK, Ring
 
 _CELLS: Final = 1 << 20
 """Cells looked at together: 1 Mi of 8 bytes stay in a processor's cache better than a site's whole history."""
@@ -56,15 +57,14 @@ class Reach:
     own: Extent
     factor: Floats
     """By which a change over the sampled interval becomes one over the range, where no counter begins at zero."""
-    _places: dict[int, tuple[Times, Times]] = field(default_factory=dict)
+    _runs: dict[int, tuple[Times, Times]] = field(default_factory=dict)
 
-    def places(self, arena: Arena) -> tuple[Times, Times]:
-        """Where the first and the last samples lie in the arena's flat ring, counted from the metric's first column."""
-        found = self._places.get(id(arena))
+    def runs(self, ring: Ring) -> tuple[Times, Times]:
+        """Where the runs of the first and of the last samples begin in the flat ring."""
+        found = self._runs.get(ring.slots)
         if found is None:
-            mask, columns = arena.slots - 1, np.arange(len(self.owners))
-            found = (self.first & mask) * arena.width + columns, (self.last & mask) * arena.width + columns
-            self._places[id(arena)] = found
+            mask = ring.slots - 1
+            found = self._runs[ring.slots] = (self.first & mask) * ring.width, (self.last & mask) * ring.width
         return found
 
 
@@ -104,43 +104,37 @@ def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
 class RowRange:
     """A range over some or all rows of one metric."""
 
-    arena: Arena
-    start: int
-    """The metric's first column."""
+    board: Board
+    block: Block
     rows: Rows | None
-    """Which rows; None for all."""
+    """Which of the metric's rows; None for all."""
     reach: Reach
 
     @property
-    def columns(self) -> Rows | slice:
-        """Where the rows lie in the arena."""
-        if self.rows is None:
-            return slice(self.start, self.start + len(self.reach.owners))
-        return self.start + self.rows
+    def ring(self) -> Ring:
+        """Where their samples are."""
+        return self.block.ring
 
     @property
-    def places(self) -> Rows:
-        """The same, one by one."""
-        return self.start + (np.arange(len(self.reach.owners)) if self.rows is None else self.rows)
+    def places(self) -> Rows | slice:
+        """Where the rows are on the board."""
+        return self.block.span if self.rows is None else self.block.start + self.rows
 
     def ends(self) -> tuple[Floats, Floats]:
         """The first and the last value of each row: two reads of the ring as one flat array, half the cost of two indexes."""
-        ring = self.arena.values.ravel()[self.start :]
-        first, last = self.reach.places(self.arena)
-        if self.rows is not None:
-            shift = self.rows - np.arange(len(self.rows))
-            first, last = first + shift, last + shift
-        return ring.take(first), ring.take(last)
+        flat, cells = self.ring.values.ravel(), self.board.cell[self.places]
+        first, last = self.reach.runs(self.ring)
+        return flat.take(first + cells), flat.take(last + cells)
 
     @property
     def holes(self) -> Bools:
         """Rows with a sample in the range that is not good: their times are not their stream's."""
-        return self.arena.hole[self.columns] >= self.reach.first
+        return self.board.hole[self.places] >= self.reach.first
 
     @property
     def rough(self) -> Bools:
         """Rows with a hole, or whose value fell between two samples of the range."""
-        return self.arena.rough[self.columns] > self.reach.first
+        return self.board.rough[self.places] > self.reach.first
 
     def chosen(self, places: Rows) -> "RowRange":
         """Some of the rows."""
@@ -148,27 +142,27 @@ class RowRange:
         reach, own = self.reach, self.reach.own
         some = Extent(own.enough[places], own.sampled[places], own.start[places], own.end[places])
         narrower = Reach(reach.owners[places], reach.first[places], reach.last[places], some, reach.factor[places])
-        return RowRange(self.arena, self.start, rows, narrower)
+        return RowRange(self.board, self.block, rows, narrower)
 
 
 def row_range(now: Pass, block: Block, rows: Rows | None, range_ms: int, offset_ms: int) -> RowRange:
     """The range over a metric's rows (None: all of them)."""
-    streams = stream_range(now, range_ms, offset_ms)
+    board, streams = now.window.board, stream_range(now, range_ms, offset_ms)
     if rows is None:
         pattern = now.window.pattern_of(block)
         reach = streams.reaches.get(pattern)
         if reach is None:
-            reach = streams.reaches[pattern] = streams.reach(block.arena.stream[block.span])
+            reach = streams.reaches[pattern] = streams.reach(board.stream[block.span])
     else:
-        reach = streams.reach(block.arena.stream[block.start + rows])
+        reach = streams.reach(board.stream[block.start + rows])
     if block.name in now.window.counts.shortened:
         heads = now.window.streams.heads[reach.owners]
-        if bool(((reach.first <= heads - block.arena.slots) & (reach.last >= reach.first)).any()):
+        if bool(((reach.first <= heads - block.ring.slots) & (reach.last >= reach.first)).any()):
             raise EvaluationError(
                 f"{block.name}: the window is full and holds less than the range asks for, try a shorter range, fewer"
                 " metrics, or more memory for the window"
             )
-    return RowRange(block.arena, block.start, rows, reach)
+    return RowRange(board, block, rows, reach)
 
 
 @dataclass(slots=True, eq=False)
@@ -198,25 +192,24 @@ class Samples:
 
 def values(rows: RowRange) -> Floats:
     """Every cell of rows from their first sample on, `[sample][row]`; a row with fewer ends in whatever follows."""
-    reach, columns = rows.reach, rows.places
+    reach, cells = rows.reach, rows.board.cell[rows.places]
     depth = max(int((reach.last - reach.first).max(initial=0)) + 1, 1)
-    return rows.arena.values[(reach.first + np.arange(depth)[:, None]) & (rows.arena.slots - 1), columns]
+    read: Floats = rows.ring.values[(reach.first + np.arange(depth)[:, None]) & (rows.ring.slots - 1), cells]
+    return read
 
 
 def samples(now: Pass, rows: RowRange) -> Samples:
     """Read the cells of rows that may have holes."""
-    reach = rows.reach
+    reach, ring, streams = rows.reach, rows.ring, now.window.streams
     counts = reach.last - reach.first + 1
     depth = max(int(counts.max(initial=0)), 1)
     numbers = reach.first + np.arange(depth)[:, None]
-    columns = rows.places
-    slots = numbers & (rows.arena.slots - 1)
-    read = rows.arena.values[slots, columns]
-    streams = now.window.streams
+    slots, cells = numbers & (ring.slots - 1), rows.board.cell[rows.places]
+    read = ring.values[slots, cells]
     times = streams.times[numbers & (streams.slots - 1), reach.owners]
-    if not np.count_nonzero(rows.holes):
+    if not some(rows.holes):
         return Samples(read, times, counts)
-    good = (rows.arena.states[slots, columns] & GOOD_MASK == 0) & (np.arange(depth)[:, None] < counts)
+    good = (ring.states[slots, cells] & GOOD_MASK == 0) & (np.arange(depth)[:, None] < counts)
     order = np.argsort(~good, axis=0, kind="stable")
     return Samples(np.take_along_axis(read, order, axis=0), np.take_along_axis(times, order, axis=0), good.sum(axis=0))
 

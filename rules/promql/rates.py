@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows, Times
+from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.passes import Pass
 from rules.promql.ranges import Extent, Reach, RowRange, chunks, extent, row_range, samples, values
-from rules.window.arena import Block
+from rules.window.board import Block
 
 RATES: Final = frozenset({"rate", "increase", "delta"})
 COUNTERS: Final = frozenset({"rate", "increase", "irate", "resets"})
@@ -39,17 +39,17 @@ class Rate:
         result = self._finished(last - first, first, span.reach)
         present = span.reach.own.enough
         uneven = span.rough if self.counts else span.holes
-        if np.count_nonzero(uneven):
+        if some(uneven):
             present = present.copy()
             places = np.flatnonzero(uneven)
-            for piece, some in chunks(span.chosen(places)):
-                result[places[piece]], present[places[piece]] = self._exact(now, some)
+            for piece, rest in chunks(span.chosen(places)):
+                result[places[piece]], present[places[piece]] = self._exact(now, rest)
         return result, present
 
     def _finished(self, result: Floats, first: Floats, reach: Reach) -> Floats:
         """Extend the change over the sampled interval to the range."""
         factor = reach.factor
-        if self.counts and np.count_nonzero(first >= 2.0 * result) < len(first):
+        if self.counts and not every(first >= 2.0 * result):
             factor = self._from_zero(result, first, reach.own)
         if self.function == "rate":
             factor = factor / (self.range_ms / 1000.0)
@@ -69,7 +69,7 @@ class Rate:
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
         """The same, sample by sample."""
-        if not np.count_nonzero(rows.holes):  # the times are the stream's: only falls are to be made good
+        if not some(rows.holes):  # the times are the stream's: only falls are to be made good
             first, last = rows.ends()
             result = _corrected(last - first, values(rows), rows.reach.last - rows.reach.first)
             return self._finished(result, first, rows.reach), rows.reach.own.enough

@@ -11,7 +11,7 @@ from rules.promql.passes import Pass
 from rules.promql.regex import compiled
 from rules.promql.tree import Match, Matcher, Select
 from rules.promql.vector import Vector
-from rules.window.arena import Block
+from rules.window.board import Block
 
 
 def predicate(matcher: Matcher) -> Callable[[str], bool]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rules.arrays import Bools, Floats
+from rules.arrays import Bools, Floats, some
 from rules.labels import LabelTable
 from rules.promql.errors import EvaluationError
 
@@ -22,6 +22,11 @@ class Vector:
     def mask(self) -> Bools:
         """Presence as an array."""
         return np.ones(self.labels.size, dtype=np.bool_) if self.present is None else self.present
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row is present."""
+        return not self.labels.size if self.present is None else not some(self.present)
 
     @property
     def count(self) -> int:

@@ -1,0 +1,76 @@
+"""Rings: the samples of many rows, `[slot][column]`; what arrives in one frame lies in adjacent columns.
+
+So a frame is written, and compared with the one before it, as one run of memory; sample `n` of a stream lies in slot
+`n & (slots - 1)`.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from rules.arrays import Bytes, Floats, Rows, Times
+
+ABSENT: Final = 0xFF
+"""State of a cell that was never written; other states are the packed quality, or `STALE`."""
+STALE: Final = 0x03
+"""State of a cell in which the series ended: the quality's unused fourth value."""
+GOOD_MASK: Final = 0x03
+"""`state & GOOD_MASK == 0` is a good sample, the only kind that rules see."""
+BYTES_PER_CELL: Final = 9
+_SPARE: Final = 1.5
+_FIRST_COLUMNS: Final = 256
+
+
+class Ring:
+    """All rows that are kept equally deep."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.used = 0
+        """Columns given out."""
+        self.values: Floats = np.empty((slots, 0), dtype=np.float64)
+        self.states: Bytes = np.empty((slots, 0), dtype=np.uint8)
+
+    @property
+    def width(self) -> int:
+        """Columns, those in reserve included."""
+        return int(self.values.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        return self.values.nbytes + self.states.nbytes
+
+    def bytes_with(self, columns: int) -> int:
+        """What the memory would be with so many more columns."""
+        needed = self.used + columns
+        return self.slots * BYTES_PER_CELL * (self.width if needed <= self.width else int(needed * _SPARE))
+
+    def allocate(self, columns: int) -> int:
+        """Adjacent empty columns; the first of them."""
+        first = self.used
+        self.used += columns
+        if self.used > self.width:
+            width = max(int(self.used * _SPARE), _FIRST_COLUMNS)
+            values, states = self._empty(width)
+            values[:, :first], states[:, :first] = self.values[:, :first], self.states[:, :first]
+            self.values, self.states = values, states
+        self.states[:, first : self.used] = ABSENT
+        return first
+
+    def pack(self, kept: Rows) -> None:
+        """Only these columns are left, in this order, from the first on."""
+        values, states = self._empty(max(int(len(kept) * _SPARE), 1) if len(kept) else 0)
+        values[:, : len(kept)], states[:, : len(kept)] = self.values[:, kept], self.states[:, kept]
+        self.values, self.states, self.used = values, states, len(kept)
+
+    def take_over(self, other: "Ring", columns: Rows, newest: Times, first: int) -> None:
+        """Copy columns of a shallower ring to adjacent ones of this; each sample keeps its number."""
+        target = first + np.arange(len(columns))
+        for back in range(other.slots):
+            numbers = newest - back
+            self.values[numbers & (self.slots - 1), target] = other.values[numbers & (other.slots - 1), columns]
+            self.states[numbers & (self.slots - 1), target] = other.states[numbers & (other.slots - 1), columns]
+
+    def _empty(self, width: int) -> tuple[Floats, Bytes]:
+        return np.zeros((self.slots, width)), np.full((self.slots, width), ABSENT, dtype=np.uint8)

@@ -1,0 +1,88 @@
+"""Frames into cells: newest samples at the end of their stream, late ones at their place."""
+
+from typing import Final
+
+import numpy as np
+
+from bus.frames import STALE as STALE_BITS
+from bus.frames import Frame
+from rules.arrays import Bytes, Floats, some
+from rules.window.board import Board
+from rules.window.layouts import Part
+from rules.window.ring import GOOD_MASK, STALE
+
+_STALE: Final = np.uint64(STALE_BITS)
+
+
+def states_of(frame: Frame, values: Floats) -> Bytes | None:
+    """The state of each sample; None where all are good."""
+    stale = values.view(np.uint64) == _STALE
+    if frame.quality is None:
+        return np.where(stale, np.uint8(STALE), np.uint8(0)) if some(stale) else None
+    states = np.frombuffer(frame.quality, dtype=np.uint8).copy()
+    states[states & GOOD_MASK == GOOD_MASK] &= 0xFE  # the unused fourth quality counts as bad, and must not look stale
+    states[stale] = STALE
+    return states
+
+
+def write(board: Board, part: Part, number: int, values: Floats, states: Bytes | None) -> None:
+    """The newest samples: one run of the ring, compared with the run before it, and one scatter on the board."""
+    ring, columns = part.ring, part.columns
+    chosen = values if part.positions is None else values[part.positions]
+    mask = ring.slots - 1
+    ring.values[number & mask, columns] = chosen
+    if part.counter:
+        lower = chosen < ring.values[(number - 1) & mask, columns]
+        if some(lower):
+            board.rough[part.rows[lower]] = number
+    if states is not None:
+        _mark(board, part, number, chosen, states if part.positions is None else states[part.positions])
+        return
+    board.current[part.rows] = chosen
+    if part.clean < ring.slots:
+        ring.states[number & mask, columns] = 0
+        if not part.clean:
+            board.dead[part.rows] = False
+        part.clean += 1
+
+
+def _mark(board: Board, part: Part, number: int, chosen: Floats, states: Bytes) -> None:
+    """A frame in which not every sample is good, or some carry a reason."""
+    part.clean = 0
+    part.ring.states[number & (part.ring.slots - 1), part.columns] = states
+    good = states & GOOD_MASK == 0
+    board.current[part.rows[good]] = chosen[good]
+    board.dead[part.rows] = ~good
+    bad = part.rows[~good]
+    board.hole[bad] = number
+    board.rough[bad] = number + 1
+
+
+def insert(board: Board, part: Part, place: int, head: int, values: Floats, states: Bytes | None) -> None:
+    """Late samples: newer ones move up by one, and what is newest stays what it is."""
+    ring, columns, mask = part.ring, part.columns, part.ring.slots - 1
+    oldest = head - ring.slots  # its slot is the one that the newest moves to
+    for number in range(head, max(place, oldest + 1), -1):
+        ring.values[number & mask, columns] = ring.values[(number - 1) & mask, columns]
+        ring.states[number & mask, columns] = ring.states[(number - 1) & mask, columns]
+    for marks in (board.hole, board.rough):
+        later = marks[part.rows] >= place
+        marks[part.rows[later]] += 1
+    # who is below whom has changed around the place: the exact way looks again
+    board.rough[part.rows] = np.maximum(board.rough[part.rows], place + 1)
+    part.clean = 0
+    if place > oldest:
+        ring.values[place & mask, columns] = values if part.positions is None else values[part.positions]
+        _mark_late(board, part, place, states)
+
+
+def _mark_late(board: Board, part: Part, place: int, states: Bytes | None) -> None:
+    ring = part.ring
+    if states is None:
+        ring.states[place & (ring.slots - 1), part.columns] = 0
+        return
+    chosen = states if part.positions is None else states[part.positions]
+    ring.states[place & (ring.slots - 1), part.columns] = chosen
+    bad = part.rows[chosen & GOOD_MASK != 0]
+    board.hole[bad] = np.maximum(board.hole[bad], place)
+    board.rough[bad] = np.maximum(board.rough[bad], place + 1)
