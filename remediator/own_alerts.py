@@ -33,7 +33,7 @@ def symptom(alert: OwnAlert, site: Site, since_ms: int, state: AlertState) -> Sy
     whole = site.of_kind(Kind.SITE)[0].id
     common = site.graph.common_causes(alert.nodes) if alert.nodes else ()
     return Symptom(
-        alert_id=derived_id("own", alert.name, alert.key, since_ms),
+        alert_id=derived_id("own", alert.name, alert.key),
         rule=f"hallkeeper/{alert.name}",
         alertname=alert.name,
         asset=common[0] if common else whole,
@@ -62,6 +62,18 @@ class OwnAlerts:
             return None
         self._holding[key] = (alert, now_ms)
         return symptom(alert, self._site, now_ms, AlertState.FIRING)
+
+    def adopt(self, said: Symptom, until_ms: int) -> None:
+        """One that an earlier process said and the book still has: what nobody says again ends by itself."""
+        lasting = said.alertname in {FREEZE, OBSERVING}
+        alert = OwnAlert(
+            said.alertname,
+            said.labels.get("reason", ""),
+            said.annotations.get("summary", ""),
+            nodes=tuple(sorted(said.listed)),
+            until_ms=None if lasting else until_ms,
+        )
+        self._holding[alert.name, alert.key] = (alert, said.since_ms)
 
     def ended(self, now_ms: int, gone: Iterable[tuple[str, str]] = ()) -> list[Symptom]:
         """Those whose reason is gone or whose time is over, each once."""

@@ -75,7 +75,7 @@ class Reign:
         self._site = charter.site
         self._ledger = charter.ledger
         self.book = IncidentBook(self._site, kept_incidents(charter.ledger, charter.clock.now_ms()))
-        self.standstill = Standstill(self._site, self._ledger, charter.around, self.book)
+        self.standstill = Standstill(self._site, self._ledger, charter.around, self.book, charter.clock.now_ms())
         self.courses: dict[str, Course] = {}
         self.started: asyncio.Queue[Course] = asyncio.Queue(maxsize=LIVE_LIMIT)
         """Courses that wait for a task."""

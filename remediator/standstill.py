@@ -11,6 +11,8 @@ from remediator.ledger import Ledger
 from remediator.own_alerts import FREEZE, OBSERVING, OwnAlert, OwnAlerts
 
 TARGETS_KEPT_MS = 600_000
+ADOPTED_MS = 600_000
+"""How long a passing alert of an earlier process is held on to."""
 
 log = structlog.get_logger("hallkeeper.remediator")
 
@@ -18,7 +20,7 @@ log = structlog.get_logger("hallkeeper.remediator")
 class Standstill:
     """Freezes outlive the process and are lifted by a person; those of telemetry end when it is whole again."""
 
-    def __init__(self, site: Site, ledger: Ledger, around: Around, book: IncidentBook) -> None:
+    def __init__(self, site: Site, ledger: Ledger, around: Around, book: IncidentBook, now_ms: int) -> None:
         self._site = site
         self._ledger = ledger
         self._around = around
@@ -29,6 +31,10 @@ class Standstill:
             name.removeprefix("freeze/"): Freeze(code=name.removeprefix("freeze/"), **kept)
             for name, kept in ledger.memory("freeze/").items()
         }
+        for incident in book.open:
+            for alert in incident.active:
+                if alert.rule.startswith("hallkeeper/"):
+                    self._own.adopt(alert, now_ms + ADOPTED_MS)
         self.observes: str | None = None
         """Why nothing may be done but watching; None while all is well."""
 

@@ -115,15 +115,24 @@ async def test_stop_during_a_cycle_leaves_the_node_where_it_is_and_resume_goes_o
         assert site.actuator.verbs.count("power_off") == 1
 
 
-async def test_forty_xids_at_once_freeze_automation_with_one_page(large: Serving) -> None:
+async def test_forty_xids_at_once_freeze_automation_until_a_person_resumes(large: Serving) -> None:
     async with large.running():
         for number in range(1, 41):
             large.plant.nodes[f"dgx-{number:03}"].gpus = 7
             large.alert(FELL_OFF, asset=f"dgx-{number:03}")
-        await large.clock.advance(300)
+        await large.clock.advance(200)
         assert large.actuator.power_acts() == []
         assert len(large.actuator.executed) <= 3
         assert len(large.pages()) == 1
+        await large.stop(*large.tasks)
+        large.start()  # a freeze outlives the process
+        await large.clock.advance(100)
+        assert large.actuator.power_acts() == []
+        for number in range(3, 41):
+            large.alert(FELL_OFF, "resolved", asset=f"dgx-{number:03}")
+        large.command("resume", "site")
+        await large.clock.advance(200)
+        assert 1 <= len({asset for _, _, verb, asset, _ in large.actuator.executed if verb == "power_off"}) <= 2
 
 
 async def test_a_bmc_that_lies_is_unproven_and_paged(site: Serving) -> None:
