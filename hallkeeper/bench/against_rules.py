@@ -1,57 +1,126 @@
-"""Debian's Prometheus on the same series and the same 200 rules: its CPU with rules less its CPU without, in the same run."""
+"""Debian's Prometheus on the same series with the same 200 rules: its CPU with rules, less its CPU without."""
 
+import json
+import shutil
+import socket
+import subprocess
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from hallkeeper.bench import load_rules as load
-from hallkeeper.bench.against import cpu_of, free_port, running
+from hallkeeper.bench.against import PeerAbsent, cpu_of
+from hallkeeper.bench.load_rules import INTERVAL_SECONDS, NODES
 from hallkeeper.bench.measure import load_process
 
-WARM_SECONDS = 75.0
-"""Until every range of a minute is full, as for ours."""
+WARM_SECONDS: Final = 70
+"""As long as our own engine warms up: every range of a minute is full."""
+BASELINE_WARM_SECONDS: Final = 15
 
 
 def prometheus(
-    rules: Path, seconds: float, seed: int, evaluations_a_pass: int, ours: dict[str, object]
+    rules: Path, seconds: float, seed: int, evaluations_a_pass: int, ours: Mapping[str, object]
 ) -> dict[str, object]:
-    """Series evaluations per CPU-second of Prometheus, and our figure over its. Raises `PeerAbsent`."""
-    with load_process("hallkeeper.bench.load_rules", "--seed", str(seed)) as pages:
-        idle = _cpu_a_second(int(str(pages["port"])), None, seconds)
-        busy = _cpu_a_second(int(str(pages["port"])), rules, seconds)
-    per_cpu_second = evaluations_a_pass / max(busy - idle, 1e-9)
+    """Prometheus scrapes the pages and evaluates every second, twice: with the rules, and without them."""
+    with load_process("hallkeeper.bench.load_rules", "--seed", str(seed)) as load:
+        port = int(load["port"])
+        baseline, _ = _measured(port, None, BASELINE_WARM_SECONDS, seconds)
+        with_rules, iterations = _measured(port, rules, WARM_SECONDS, seconds)
+    cpu = max(with_rules - baseline, 1e-9)
+    rate = evaluations_a_pass * iterations / cpu
+    own = ours["series_evaluations_per_cpu_second"]
+    assert isinstance(own, int)
     return {
         "against": "prometheus",
-        "against_cpu_share_without_rules": round(idle, 4),
-        "against_cpu_share_with_rules": round(busy, 4),
-        "against_series_evaluations_per_cpu_second": round(per_cpu_second),
-        "ratio": round(float(str(ours["series_evaluations_per_cpu_second"])) / per_cpu_second, 1),
+        "against_version": _version(),
+        "against_per_cpu_second": round(rate),
+        "against_passes": round(iterations),
+        "against_cpu_seconds": round(cpu, 3),
+        "against_baseline_cpu_seconds": round(baseline, 3),
+        "ratio": round(own / rate, 3),
     }
 
 
-def _cpu_a_second(port: int, rules: Path | None, seconds: float) -> float:
-    """CPU-seconds that Prometheus takes in a second, once it is warm."""
+def _measured(pages: int, rules: Path | None, warm_seconds: float, seconds: float) -> tuple[float, float]:
+    """CPU-seconds and group evaluations within the measured time."""
     with tempfile.TemporaryDirectory(prefix="hallkeeper-bench-") as folder:
-        config = Path(folder) / "prometheus.yml"
-        config.write_text(_config(port, rules))
-        arguments = [
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{free_port()}",
-        ]
-        with running("prometheus", arguments) as process:
-            time.sleep(WARM_SECONDS)
-            before = cpu_of(process.pid)
+        config = Path(folder) / "prometheus.yaml"
+        config.write_text(_config(pages, rules))
+        with _running(config, Path(folder) / "data") as (pid, port):
+            time.sleep(warm_seconds)
+            cpu, passes = cpu_of(pid), _iterations(port)
             time.sleep(seconds)
-            return (cpu_of(process.pid) - before) / seconds
+            return cpu_of(pid) - cpu, _iterations(port) - passes
 
 
-def _config(port: int, rules: Path | None) -> str:
-    """Every node scraped every five seconds, rules evaluated every second."""
-    targets = "".join(
-        f"  - job_name: node-{node}\n    metrics_path: /node/{node}/metrics\n    static_configs: [{{targets: ['127.0.0.1:{port}'], labels: {{job: dcgm, instance: 'dgx-{node:03d}:9400'}}}}]\n"
-        for node in range(load.NODES)
+def _config(pages: int, rules: Path | None) -> str:
+    """One target a node, each behind its own path."""
+    targets = [
+        {
+            "targets": [f"127.0.0.1:{pages}"],
+            "labels": {"__metrics_path__": f"/node/{node}/metrics", "instance": f"dgx-{node:03d}:9400"},
+        }
+        for node in range(NODES)
+    ]
+    jobs = {"targets": [f"127.0.0.1:{pages}"], "labels": {"__metrics_path__": "/jobs/metrics", "instance": "k8s-1"}}
+    interval = f"{INTERVAL_SECONDS}s"
+    return json.dumps(  # JSON is YAML
+        {
+            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": "1s"},
+            "rule_files": [] if rules is None else [str(rules)],
+            "scrape_configs": [
+                {"job_name": "dcgm", "static_configs": targets},
+                {"job_name": "kubernetes", "static_configs": [jobs]},
+            ],
+        }
     )
-    jobs = f"  - job_name: kubernetes\n    metrics_path: /jobs/metrics\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
-    named = f"rule_files: ['{rules}']\n" if rules else ""
-    return f"global: {{scrape_interval: {load.INTERVAL_SECONDS}s, evaluation_interval: 1s}}\n{named}scrape_configs:\n{targets}{jobs}"
+
+
+@contextmanager
+def _running(config: Path, data: Path) -> Iterator[tuple[int, int]]:
+    """Prometheus on loopback. Raises `PeerAbsent` when it is not installed."""
+    path = shutil.which("prometheus")
+    if path is None:
+        raise PeerAbsent("prometheus is not installed, try: make peers")
+    port = _free_port()
+    arguments = [
+        path,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
+    ]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process.pid, port
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _iterations(port: int) -> float:
+    """Evaluations of the bench's group so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        lines = page.read().decode().splitlines()
+    return sum(
+        float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("prometheus_rule_group_iterations_total{")
+    )
+
+
+def _version() -> str:
+    """What the peer calls itself."""
+    path = shutil.which("prometheus")
+    if path is None:
+        return "absent"
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).split("\n", 1)[0].split("(")[0].removeprefix("prometheus, version").strip()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
