@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from bus.errors import UnknownMajor
+from bus.errors import BusError, UnknownMajor
 from bus.events import IncidentEvent, IncidentState, decode_event
 from bus.port import Bus, Record
 from bus.topics import INCIDENTS
@@ -14,6 +14,8 @@ from fleet.model import AssetId, Kind, Site
 
 log = structlog.get_logger("collectors.incidents")
 
+RETRY_SECONDS = 5.0
+"""Pause before the incidents are asked for again (default to tune)."""
 OPEN = frozenset({IncidentState.OPEN, IncidentState.ACTING, IncidentState.VERIFYING})
 
 
@@ -54,7 +56,19 @@ class OpenIncidents:
 
 
 async def follow(bus: Bus, incidents: OpenIncidents, changed: Callable[[], None], clock: Clock) -> None:
-    """Keep the open incidents as the bus tells them, from those that were open before this process began."""
+    """Keep the open incidents as the bus tells them, those included that were open before; a bus that is away is awaited.
+
+    Without it assets are read at their usual pace: less evidence, no loss.
+    """
+    while True:
+        try:
+            await _follow(bus, incidents, changed, clock)
+        except BusError as error:
+            log.warning("incidents cannot be read, assets are read at their usual pace", error=str(error))
+            await clock.sleep(RETRY_SECONDS)
+
+
+async def _follow(bus: Bus, incidents: OpenIncidents, changed: Callable[[], None], clock: Clock) -> None:
     since_ms = clock.now_ms()
     if _take(incidents, (await bus.latest(INCIDENTS)).values()):
         changed()

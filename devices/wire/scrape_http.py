@@ -16,6 +16,7 @@ from fleet.errors import Malformed, Refused, Unreachable
 PAGE_LIMIT = 64 << 20
 """Largest page in bytes: far beyond any exporter, small enough that a runaway one cannot fill the memory."""
 HEAD_LIMIT = 32 << 10
+USUAL_HEAD = 1 << 10
 FIRST_BUFFER = 64 << 10
 CHUNK_LINE_LIMIT = 128
 LAST = -1
@@ -189,7 +190,9 @@ class Connection(asyncio.BufferedProtocol):
     def _advance(self, page: asyncio.Future[bytes]) -> None:
         """Settle the page once all of it is there."""
         if self._head is None:
-            self._head = head_of(bytes(self._buffer[: min(self._filled, HEAD_LIMIT)]))
+            self._head = head_of(bytes(self._buffer[: min(self._filled, USUAL_HEAD)]))
+            if self._head is None and self._filled > USUAL_HEAD:
+                self._head = head_of(bytes(self._buffer[: min(self._filled, HEAD_LIMIT)]))
             if self._head is None:
                 return
             self._next_chunk = self._head.start

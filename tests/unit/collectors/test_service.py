@@ -157,6 +157,25 @@ async def test_assets_of_an_open_incident_and_the_pdus_that_feed_them_are_read_e
         assert len(pollers["pdu-1"].times(since=closed)) <= 7
 
 
+async def test_a_bus_that_cannot_tell_incidents_stops_no_poll_and_is_asked_again() -> None:
+    clock = VirtualClock()
+    site, pollers = one_node(clock, lambda due: Poll(readings=(reading(clock, {"a": 1.0}),)), {"gpu": 10.0})
+    async with collecting(site, clock, pollers, gpu=10.0) as (_, bus, _registry):
+        fetch, bus.fetch = bus.fetch, broken
+        await clock.advance(30)
+        bus.fetch = fetch
+        assert len(pollers["dgx-001"].asked) >= 3
+        await clock.advance(6)
+        bus.tell(incident(IncidentState.OPEN, 1, ["dgx-001"]))
+        opened = clock.boottime_ns() / 1e9
+        await clock.advance(20)
+    assert len(pollers["dgx-001"].times(since=opened)) >= 9
+
+
+async def broken(**_: object) -> list:
+    raise BusError("the broker is away")
+
+
 async def test_values_are_marked_by_range_and_by_rate_and_a_good_one_is_not() -> None:
     clock = VirtualClock()
     temperatures = iter([40.0, 41.0, 900.0, 42.0])
