@@ -96,7 +96,8 @@ class Bell:
             if isinstance(self._clock, VirtualClock):
                 await within(self._clock, seconds, waiter)
             else:
-                await asyncio.wait_for(waiter, seconds if self.hears else min(seconds, LOOK_SECONDS))
+                async with asyncio.timeout(seconds if self.hears else min(seconds, LOOK_SECONDS)):
+                    await waiter
         except TimeoutError:
             return
         finally:

@@ -182,7 +182,8 @@ class KafkaLog:
     async def answered(self, question: Awaitable[T], seconds: float = 2 * ANSWER_SECONDS) -> T:
         """The broker's answer in time. Raises `BusError`, naming it and what to try."""
         try:
-            return await asyncio.wait_for(question, seconds)
+            async with asyncio.timeout(seconds):
+                return await question
         except (KafkaError, OSError, TimeoutError) as error:
             what = str(error) or f"no answer within {seconds:g} s"
             raise BusError(
@@ -337,10 +338,8 @@ class KafkaConsumer:
             return []
         try:
             client = self._client or await self.connect()
-            batches = await asyncio.wait_for(
-                client.getmany(timeout_ms=int(timeout_seconds * 1000), max_records=limit),
-                timeout_seconds + ANSWER_SECONDS,
-            )
+            async with asyncio.timeout(timeout_seconds + ANSWER_SECONDS):
+                batches = await client.getmany(timeout_ms=int(timeout_seconds * 1000), max_records=limit)
         except (BusError, KafkaError, OSError, TimeoutError):
             await self._abandon()
             await self._log.clock.sleep(min(timeout_seconds, 0.5))
@@ -376,7 +375,8 @@ class KafkaConsumer:
         if not self._commits or not done or self._client is None:
             return
         try:
-            await asyncio.wait_for(self._client.commit(done), ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._client.commit(done)
         except (CommitFailedError, IllegalStateError, RebalanceInProgressError):
             self.revoked([part for part in done if part not in self._client.assignment()])
             self.failed_commits += 1
@@ -466,4 +466,5 @@ async def _stopped(client: AIOKafkaConsumer) -> None:
 
 async def _closed(close: Callable[[], Awaitable[object]]) -> None:
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(close(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()

@@ -152,7 +152,8 @@ class SpooledPublisher:
         self._work.set()
         self._drainer = asyncio.create_task(self._drain(), name="spool drains")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._up.wait(), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                await self._up.wait()
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when all are on the broker or in the spool. Raises `BusError` when neither takes them."""

@@ -50,7 +50,8 @@ class Watch:
         try:
             while (left := deadline - asyncio.get_running_loop().time()) > 0 and not self._over.is_set():
                 try:
-                    await asyncio.wait_for(self._over.wait(), min(left, BOOKMARK_SECONDS))
+                    async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
+                        await self._over.wait()
                 except TimeoutError:
                     self._send_bookmark(stream)
         finally:
