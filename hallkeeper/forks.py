@@ -7,11 +7,13 @@ share what was imported. The fork server is a process without event loop, thread
 import asyncio
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 WARM = (
     "uvloop",
@@ -83,10 +85,19 @@ class WarmSpawner:
         return ForkedChild(process)
 
 
+def end_with_supervisor() -> None:
+    """Drain when the supervisor is gone, however it ended: one that is killed leaves no orphans behind."""
+    supervisor = parent_process()
+    assert supervisor is not None
+    connection.wait([supervisor.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def run_module(argv: list[str], environ: dict[str, str]) -> None:
     """In the child: a session of its own, a name of its own, then the module as if started by hand."""
     os.setsid()
+    Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
     os.environ.update(environ)
-    Path("/proc/self/comm").write_text(f"hk-{argv[2] if argv[0] == 'hallkeeper' else argv[-1]}"[:15])
+    Path("/proc/self/comm").write_text(f"hk-{argv[2] if argv[0] == 'hallkeeper' else f'act-{argv[-1]}'}"[:15])
     sys.argv = [argv[0], *argv[1:]]
     runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
