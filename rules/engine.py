@@ -165,7 +165,7 @@ class Engine:
                 alerts = snapshot.alerts.get(rule.rule.uid, [])
                 if alerts:
                     labels = LabelTable.of(self.window.strings, [alert.element.items() for alert in alerts])
-                    rule.restore(alerts, labels, max(at_ms - snapshot.at_ms, 0))
+                    rule.restore(alerts, labels.nameless, max(at_ms - snapshot.at_ms, 0))
                     restored += len(alerts)
         return restored
 

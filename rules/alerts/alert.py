@@ -20,7 +20,7 @@ class Alert:
     """An alert that is pending or firing."""
 
     element: dict[str, str]
-    """Labels of the expression's element, without the metric's name: what it is found by."""
+    """Labels of the expression's element, what templates see; without the metric's name it is found by them."""
     labels: dict[str, str]
     """The alert's own, final labels."""
     state: AlertState

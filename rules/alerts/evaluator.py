@@ -9,7 +9,7 @@ from rules.alerts.alert import Alert, AlertState, Finding, step
 from rules.alerts.evidence import known_where
 from rules.arrays import Bools
 from rules.files.model import AlertRule
-from rules.labels import LabelTable
+from rules.labels import NAME, LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.node import Node
 from rules.promql.passes import Pass
@@ -57,7 +57,7 @@ class AlertEvaluator:
 
     def evaluate(self, now: Pass, at_ms: int, limit: int) -> list[Alert]:
         """One step; the alerts whose state changed. Raises `EvaluationError`, and then nothing has changed."""
-        vector = self._elements(now)
+        named, vector = self._elements(now)
         if self._unchanged(vector, at_ms):
             self._last_ms = at_ms
             return []
@@ -66,18 +66,19 @@ class AlertEvaluator:
         self._check_labels(vector)
         found = self._found(vector)
         judged = self._judged(now)
-        changed = list(self._steps(vector.labels, found, judged, at_ms))
+        changed = list(self._steps(named, found, judged, at_ms))
         self._labels, self._present = vector.labels, vector.mask.copy()
         self._last_ms = at_ms
         self._deadline_ms = self._next_deadline()
         return changed
 
-    def _elements(self, now: Pass) -> Vector:
-        """The expression's elements without the metric's name."""
+    def _elements(self, now: Pass) -> tuple[LabelTable, Vector]:
+        """The expression's elements without the metric's name, and their labels with it."""
         value = self._node.evaluate(now)
         if isinstance(value, Vector):
-            return Vector(value.labels.nameless, value.values, value.present)
-        return Vector(LabelTable(now.window.strings, {}, 1), np.array([value]), None)
+            return value.labels, Vector(value.labels.nameless, value.values, value.present)
+        lone = LabelTable(now.window.strings, {}, 1)
+        return lone, Vector(lone, np.array([value]), None)
 
     def _unchanged(self, vector: Vector, at_ms: int) -> bool:
         """The common case: the same elements as before, and nothing due."""
@@ -140,6 +141,7 @@ class AlertEvaluator:
     def _new(self, element: dict[str, str], value: float, at_ms: int) -> Alert:
         templated = {name: template.expand(element, value) for name, template in self._templated.items()}
         labels = {name: text for name, text in {**element, **templated, **self._constant}.items() if text}
+        labels.pop(NAME, None)
         return Alert(
             element=element,
             labels=dict(sorted(labels.items())),

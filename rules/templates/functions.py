@@ -101,7 +101,7 @@ def humanize_timestamp(value: object) -> str:
     if _special(amount):
         return general(amount, 4)
     try:
-        at = datetime.fromtimestamp(amount, UTC)
+        at = datetime.fromtimestamp(int(amount * 1000) / 1000, UTC)  # Prometheus counts in milliseconds
     except (OverflowError, ValueError, OSError) as error:
         raise FunctionError(f"{amount} is no time") from error
     fraction = f"{at.microsecond / 1e6:.6f}"[1:].rstrip("0").rstrip(".")

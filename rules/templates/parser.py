@@ -105,6 +105,8 @@ def _actions(source: str) -> list[_Action]:
         if "{{" in text:
             break
         actions.append(_Action(_trimmed(text, left=trim, right=found[1] is not None), done, is_text=True))
+        if found[2][:1].isspace() and found[2].lstrip().startswith("/*"):
+            raise TemplateError("a comment must begin right behind `{{` or `{{- `", found.start())
         actions.append(_Action(found[2].strip(), found.start(), is_text=False))
         done, trim = found.end(), found[3] is not None
     rest = source[done:]

@@ -27,8 +27,6 @@ class Part:
     """In the ring: one run of them, unless the stream was split or extended."""
     depth_ms: int
     counter: bool
-    clean: int = 0
-    """Good frames in a row, up to the ring's slots: then every cell's state is good already and need not be written."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +82,7 @@ def assign(layout: Layout, board: Board, streams: Streams) -> None:
         found, counts = np.unique(owned[~homeless], return_counts=True)
         home = int(found[counts.argmax()])
     streams.rows[home] += int(homeless.sum())
+    streams.clean[home] = 0
     for ring, inside in layout.rings():
         beginning = rows[homeless & inside]
         if len(beginning):

@@ -111,6 +111,8 @@ def move(blocks: Sequence[Block], ring: Ring, board: Board, streams: Streams) ->
         first = ring.allocate(len(rows))
         ring.take_over(old, board.cell[rows], streams.heads[board.stream[rows]], first)
         board.cell[rows] = first + np.arange(len(rows))
+        for stream in np.unique(board.stream[rows]).tolist():
+            streams.clean[stream] = 0
     for block in blocks:
         block.ring = ring
     for old in left:

@@ -26,6 +26,9 @@ class Streams:
         """How many rows the stream has over all arenas; a stream without rows is free."""
         self.latest: list[int] = []
         """The time of each stream's newest sample once more, as plain numbers: reading one out of an array costs 0.3 µs."""
+        self.clean: list[int] = []
+        """Samples in a row in which every row of the stream was good: after as many as a ring has slots, all its cells are
+        marked good and need not be written."""
         self.sources: list[str] = []
         self._free: list[int] = []
 
@@ -48,6 +51,7 @@ class Streams:
             stream = len(self.sources)
             self.sources.append(source)
             self.latest.append(NEVER)
+            self.clean.append(0)
             if stream >= len(self.heads):
                 self._widen()
         self._clear(stream)
@@ -59,6 +63,7 @@ class Streams:
         self.times[:, twin] = self.times[:, stream]
         self.heads[twin] = self.heads[stream]
         self.latest[twin] = self.latest[stream]
+        self.clean[twin] = self.clean[stream]
         return twin
 
     def free(self, stream: int) -> None:
@@ -71,6 +76,7 @@ class Streams:
         self.times[:, stream] = NEVER
         self.heads[stream] = -1
         self.latest[stream] = NEVER
+        self.clean[stream] = 0
         self.rows[stream] = 0
 
     def time_of(self, stream: int, number: int) -> int:

@@ -131,9 +131,10 @@ class Window:
         for stream, parts in layout.streams:
             if at > self.streams.latest[stream]:
                 newer = True
-                number = self.streams.advance(stream, at)
+                number, clean = self.streams.advance(stream, at), self.streams.clean[stream]
                 for part in parts:
-                    write(self.board, part, number, values, states)
+                    write(self.board, part, number, values, states, clean)
+                self.streams.clean[stream] = clean + 1 if states is None else 0
             else:
                 self._insert(stream, parts, at, values, states)
         return newer
@@ -145,6 +146,7 @@ class Window:
             self.counts.too_late += 1
             return
         self.counts.late += 1
+        self.streams.clean[stream] = 0
         head = int(self.streams.heads[stream])
         for part in parts:
             insert(self.board, part, number, head, values, states)

@@ -25,8 +25,11 @@ def states_of(frame: Frame, values: Floats) -> Bytes | None:
     return states
 
 
-def write(board: Board, part: Part, number: int, values: Floats, states: Bytes | None) -> None:
-    """The newest samples: one run of the ring, compared with the run before it, and one scatter on the board."""
+def write(board: Board, part: Part, number: int, values: Floats, states: Bytes | None, clean: int) -> None:
+    """The newest samples: one run of the ring, compared with the run before it, and one scatter on the board.
+
+    `clean` is how many samples of the stream before this one were all good.
+    """
     ring, columns = part.ring, part.columns
     chosen = values if part.positions is None else values[part.positions]
     mask = ring.slots - 1
@@ -39,16 +42,14 @@ def write(board: Board, part: Part, number: int, values: Floats, states: Bytes |
         _mark(board, part, number, chosen, states if part.positions is None else states[part.positions])
         return
     board.current[part.rows] = chosen
-    if part.clean < ring.slots:
+    if clean < ring.slots:
         ring.states[number & mask, columns] = 0
-        if not part.clean:
-            board.dead[part.rows] = False
-        part.clean += 1
+    if not clean:
+        board.dead[part.rows] = False
 
 
 def _mark(board: Board, part: Part, number: int, chosen: Floats, states: Bytes) -> None:
     """A frame in which not every sample is good, or some carry a reason."""
-    part.clean = 0
     part.ring.states[number & (part.ring.slots - 1), part.columns] = states
     good = states & GOOD_MASK == 0
     board.current[part.rows[good]] = chosen[good]
@@ -70,7 +71,6 @@ def insert(board: Board, part: Part, place: int, head: int, values: Floats, stat
         marks[part.rows[later]] += 1
     # who is below whom has changed around the place: the exact way looks again
     board.rough[part.rows] = np.maximum(board.rough[part.rows], place + 1)
-    part.clean = 0
     if place > oldest:
         ring.values[place & mask, columns] = values if part.positions is None else values[part.positions]
         _mark_late(board, part, place, states)
