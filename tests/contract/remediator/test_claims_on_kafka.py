@@ -30,10 +30,14 @@ async def until(condition, seconds: float) -> float:
     return loop.time() - started
 
 
-async def test_one_of_two_leads_and_a_silent_death_is_followed_by_a_higher_epoch(broker: KafkaBroker, tmp_path: Path) -> None:
+async def test_one_of_two_leads_and_a_silent_death_is_followed_by_a_higher_epoch(
+    broker: KafkaBroker, tmp_path: Path
+) -> None:
     clock = SystemClock()
     buses = [await open_bus(broker.url, data=tmp_path / name, clock=clock, partitions=2) for name in "ab"]
-    both = [ClaimsLeadership(await BusClaims.open(bus, clock), clock, name) for bus, name in zip(buses, "ab", strict=True)]
+    both = [
+        ClaimsLeadership(await BusClaims.open(bus, clock), clock, name) for bus, name in zip(buses, "ab", strict=True)
+    ]
     tasks = [asyncio.create_task(who.run()) for who in both]
 
     def leaders() -> list[int]:
