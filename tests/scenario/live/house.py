@@ -55,6 +55,30 @@ def carriers(word: str) -> dict[int, str]:
     return {pid: command for pid, command in found.items() if command}
 
 
+async def all_gone(word: str, *, seconds: float = 10.0) -> dict[int, str]:
+    """What carries the word still, after a moment in which what is ending may end."""
+    deadline = time.monotonic() + seconds
+    while (left := carriers(word)) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    return left
+
+
+def names_of(word: str) -> dict[str, int]:
+    """Name → pid of the processes that carry the word and go by a name of ours (hk-rules, …)."""
+    found = {}
+    for pid in carriers(word):
+        with contextlib.suppress(OSError):
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            if name.startswith("hk-"):
+                found[name] = pid
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent's pid."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def sockets_below(folder: Path) -> list[str]:
     """Unix sockets that lie in a folder."""
     return [str(path) for path in folder.rglob("*") if path.is_socket()]
@@ -67,19 +91,11 @@ class Pager:
     address: str = ""
     told: list[dict[str, Any]] = field(default_factory=list)
 
-    def paged(self) -> set[str]:
-        """Incidents that a person was told of at once: firing, and an alert says page."""
-        return {
-            body["groupLabels"]["incident"]
-            for body in self.told
-            if body["status"] == "firing" and any(alert["labels"].get("page") == "true" for alert in body["alerts"])
-        }
-
-    def pages(self) -> list[str]:
-        """Every page by itself, so that one sent twice is seen."""
+    def pages(self, after: int = 0) -> list[tuple[str, str]]:
+        """Incident and title of every page after the first so many notices: it fires, and an alert says page."""
         return [
-            body["groupLabels"]["incident"]
-            for body in self.told
+            (body["groupLabels"]["incident"], body["commonAnnotations"]["summary"])
+            for body in self.told[after:]
             if body["status"] == "firing" and any(alert["labels"].get("page") == "true" for alert in body["alerts"])
         ]
 
@@ -114,6 +130,27 @@ class House:
         )  # fmt: skip
         self.data = folder / "data"
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+
+    def supervisor(self) -> int:
+        """The pid of `hallkeeper run`."""
+        return next(
+            pid for pid, command in carriers(self.word).items()
+            if command.endswith(f"run --settings {self.settings}") and parent_of(pid) == os.getpid()
+        )  # fmt: skip
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines that Hallkeeper logged so far."""
+        return lines_of(self.folder / "hallkeeper.log")
+
+    def logged(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        """Log lines of an event with these fields."""
+        return [line for line in self.log() if line.get("event") == event and fields.items() <= line.items()]
+
+    async def page_of(self, service: str) -> str:
+        """A daemon's own page of metrics, at the address that it logged last."""
+        address = self.logged("listening", service=service)[-1]["address"]
+        async with self.http.get(f"http://{address}/metrics") as answer:
+            return await answer.text()
 
     async def api(self, path: str) -> Any:
         """One read of the console."""
@@ -151,6 +188,16 @@ class House:
             assert self.product.failed() is None, self.product.failed()
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{await self.story()}"
             await asyncio.sleep(0.3)
+
+    async def tried(self, look: Callable[[], Awaitable[bool]]) -> bool:
+        """The look's answer; false while nobody answers it."""
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            return await look()
+        return False
+
+    def ours(self) -> dict[int, str]:
+        """Every process of the product: all that carries the word, without the simulator."""
+        return {pid: command for pid, command in carriers(self.word).items() if "-m simulator" not in command}
 
     async def story(self) -> str:
         """What happened, for whoever reads a failure."""

@@ -4,6 +4,9 @@ The tests share one house and run in this order; each leaves it healed.
 """
 
 import asyncio
+import os
+import re
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -17,16 +20,17 @@ from fleet.clock import SystemClock
 from fleet.loader import load_site
 from fleet.model import Wire
 from fleet.secrets import read_secret
-from tests.scenario.live.house import PATIENCE_SECONDS, House, house
+from hallkeeper.commands.run import LANES, SERVICES
+from tests.scenario.live.house import PATIENCE_SECONDS, House, house, names_of, sockets_below
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(4 * PATIENCE_SECONDS)]
 
-TIGHT_RACK, TIGHT_FEED = "r08", "pdu-r08-a"
+LOCKED_RACK, LOST_FEED, OTHER_FEED = "r08", "pdu-r08-a", "pdu-r08-b"
 """The simulated site's last rack: without one of its feeds the other one is overloaded."""
+HUNG = "dgx-029"
+"""In the locked rack; it runs a job."""
 HIDDEN = tuple(f"dgx-{number:03d}" for number in range(1, 13))
 """Twelve of the sixteen nodes of row-01."""
-CYCLED = "dgx-018"
-"""In row-02, away from the locked rack."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,65 +65,63 @@ def remediation_of(here: House, target: str, *phases: str, reason: str | None = 
 
 
 async def test_nothing_in_a_locked_rack_is_touched_until_it_is_unlocked(here):
-    state = await here.state()
-    rack = {name for name in state["nodes"] if name in {f"dgx-{number:03d}" for number in range(29, 33)}}
-    hung = min(name for name in rack if state["nodes"][name]["jobs"])
-    status, out, complaint = await here.hallkeeper("lockout", TIGHT_RACK, "--reason", "hands inside")
-    assert (status, out, complaint) == (0, f"locked out {TIGHT_RACK} by operator\n", "")
+    status, out, complaint = await here.hallkeeper("lockout", LOCKED_RACK, "--reason", "hands inside")
+    assert (status, out, complaint) == (0, f"locked out {LOCKED_RACK} by operator\n", "")
     before = len(here.seen())
 
-    feed = await here.break_("feed-loss", TIGHT_FEED)
+    feed = await here.break_("feed-loss", LOST_FEED)
     shed = await here.until(
-        remediation_of(here, "pdu-r08-b", "escalated", reason="lockout"), "the shed is refused", seconds=90
+        remediation_of(here, OTHER_FEED, "escalated", reason="lockout"), "the shed is refused", seconds=90
     )
-    assert TIGHT_RACK in shed["reason"]["text"]
-    assert "hands inside" in shed["reason"]["text"]
+    assert f"{LOCKED_RACK} is locked out by operator: hands inside" in shed["reason"]["text"]
     await here.heal(feed)
 
-    await here.break_("hung-node", hung)
-    cycle = await here.until(remediation_of(here, hung, "denied", reason="lockout"), "the cycle is refused", seconds=90)
-    assert "hands inside" in cycle["reason"]["text"]
+    await here.break_("hung-node", HUNG)
+    held = remediation_of(here, HUNG, "denied", reason="lockout")
+    cycle = await here.until(held, "the cycle is refused", seconds=90)
+    assert f"{LOCKED_RACK} is locked out by operator: hands inside" in cycle["reason"]["text"]
     await asyncio.sleep(10)  # ten rounds of the gates
+    assert await held() is not None
     assert acts_of(here, before) == []
-    touched = (await here.state())["nodes"]
-    assert all(all(touched[name]["outlets_on"]) and touched[name]["boots"] == 0 for name in rack)
-    assert (await remediation_of(here, hung, "denied", reason="lockout")()) is not None
+    nodes = (await here.state())["nodes"]
+    assert nodes[HUNG]["state"] == "hung"
+    assert all(all(node["outlets_on"]) and node["boots"] == 0 for node in nodes.values())
 
-    assert (await here.hallkeeper("unlock", TIGHT_RACK))[:2] == (0, f"unlocked {TIGHT_RACK}\n")
-    await here.until(remediation_of(here, hung, "succeeded"), "unlocked, the node is cycled", seconds=150)
-    assert [act["verb"] for act in acts_of(here, before) if act["device"] == hung] == ["power_off", "power_on"]
-    assert (await here.state())["nodes"][hung]["state"] == "running"
+    assert (await here.hallkeeper("unlock", LOCKED_RACK))[:2] == (0, f"unlocked {LOCKED_RACK}\n")
+    await here.until(switched_off(here, before), "unlocked, it goes on: the node is switched off", seconds=90)
+
+
+def switched_off(here: House, before: int) -> Callable[[], Awaitable[bool]]:
+    """Looks for the hung node's `power_off` among what its BMC accepted."""
+
+    async def look() -> bool:
+        return (HUNG, "power_off") in [(act["device"], act["verb"]) for act in acts_of(here, before)]
+
+    return look
 
 
 async def test_stop_leaves_a_half_cycled_node_and_names_it_and_resume_reads_before_it_acts(here):
-    before = len(here.seen())
-    await here.break_("hung-node", CYCLED)
-
-    async def is_off() -> bool:
-        return any((act["device"], act["verb"]) == (CYCLED, "power_off") for act in acts_of(here, before))
-
-    await here.until(is_off, "the node is switched off", seconds=90)
+    """It goes on with the node that the test before it left switched off a moment ago."""
+    assert await switched_off(here, 0)()
     status, out, _ = await here.hallkeeper("stop", "--reason", "wait")
     assert status == 0
     assert out.startswith("stopped: corrective")
-    assert any(line.startswith("half done: ") and CYCLED in line for line in out.splitlines()), out
+    assert any(line.startswith("half done: ") and HUNG in line for line in out.splitlines()), out
 
-    stopped = await here.until(
-        remediation_of(here, CYCLED, "denied", reason="stopped"), "the cycle is held", seconds=60
-    )
-    assert f"{CYCLED} is left" in stopped["reason"]["text"]
-    assert "switched off" in stopped["reason"]["text"]
+    stopped = await here.until(remediation_of(here, HUNG, "denied", reason="stopped"), "the cycle is held", seconds=60)
+    assert f"{HUNG} is left cordoned and switched off" in stopped["reason"]["text"]
     held = len(here.seen())
     await asyncio.sleep(10)
     assert here.seen(held) == []
-    assert "power_on" not in [act["verb"] for act in acts_of(here, before)]
-    assert (await here.hallkeeper("stop"))[1].splitlines()[1:], "who asks again is told again"
+    told_again = (await here.hallkeeper("stop"))[1].splitlines()
+    assert told_again[1].startswith(f"half done: {HUNG} is left cordoned and switched off"), told_again
 
-    await switch_on_by_hand(here, CYCLED)
+    await switch_on_by_hand(here, HUNG)
     assert (await here.hallkeeper("resume"))[:2] == (0, "resumed\n")
-    await here.until(remediation_of(here, CYCLED, "succeeded"), "the cycle is brought to its end", seconds=150)
-    ours = [act["verb"] for act in acts_of(here, before) if act["device"] == CYCLED]
-    assert ours == ["power_off", "power_on"], "the only `on` is the technician's: it was read, and not sent again"
+    await here.until(remediation_of(here, HUNG, "succeeded"), "the cycle is brought to its end", seconds=150)
+    acts = [act["verb"] for act in acts_of(here) if act["device"] == HUNG]
+    assert acts == ["power_off", "power_on"], "the only `on` is the technician's: it was read, and not sent again"
+    assert (await here.state())["nodes"][HUNG]["state"] == "running"
 
 
 async def switch_on_by_hand(here: House, node: str) -> None:
@@ -142,22 +144,89 @@ async def test_a_partition_that_hides_twelve_nodes_costs_no_act_and_one_page(her
     begun = time.monotonic()
 
     async def paged() -> bool:
-        return any(body["notification_reason"] == "page" for body in here.pager.told[told:])
+        return bool(here.pager.pages(told))
 
     await here.until(paged, "a person is told", seconds=60)
     await asyncio.sleep(max(0.0, 40 - (time.monotonic() - begun)))
     await here.heal(fault)
-
-    async def over() -> bool:
-        alerts = await here.api("/api/v1/alerts")
-        return not any(alert["state"] == "firing" for alert in alerts)
-
-    await here.until(over, "every node is seen again", seconds=90)
+    await here.until(lambda: measured(here), "every node is seen again", seconds=90)
     assert acts_of(here, before) == []
-    pages = [body for body in here.pager.told[told:] if body["notification_reason"] == "page"]
-    assert len({body["groupLabels"]["incident"] for body in pages}) == 1, [
-        body["commonAnnotations"]["summary"] for body in pages
-    ]
-    assert len(pages) == 1
+    assert len(here.pager.pages(told)) == 1, here.pager.pages(told)
     nodes = (await here.state())["nodes"]
-    assert all(nodes[name]["state"] == "running" for name in HIDDEN)
+    assert all(nodes[name]["state"] == "running" and nodes[name]["boots"] == 0 for name in HIDDEN)
+
+
+async def test_a_service_that_is_killed_comes_back_and_the_others_never_notice(here):
+    before, told = names_of(here.word), len(here.pager.told)
+    assert len(before) == len(SERVICES) + len(LANES), before
+    os.kill(before["hk-rules"], signal.SIGKILL)
+
+    async def back() -> bool:
+        return names_of(here.word).get("hk-rules", before["hk-rules"]) != before["hk-rules"]
+
+    await here.until(back, "another rules process", seconds=60)
+
+    async def at_work() -> bool:
+        return "hallkeeper_rules_evaluations_total" in await here.page_of("rules")
+
+    await here.until(lambda: here.tried(at_work), "it answers for itself", seconds=60)
+    after = names_of(here.word)
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"hk-rules"}
+    assert [line["child"] for line in here.logged("restarting")] == ["rules"]
+    assert here.pager.pages(told) == []
+
+
+async def test_a_broken_site_file_is_refused_on_reload_and_the_old_one_stays(here):
+    site = here.site.folder / "site.yaml"
+    good = site.read_text()
+    site.write_text(good.replace("zone: 1", "zone: one", 1))
+    try:
+        os.kill(here.supervisor(), signal.SIGHUP)
+        await here.until(reload_was(here, 0), "every daemon refuses it", seconds=60)
+    finally:
+        site.write_text(good)
+    refusals = here.logged("reload refused, the old files stay in force")
+    assert {line["service"] for line in refusals} == set(SERVICES)
+    assert all(re.search(rf"{site}:\d+:\d+: .*zone.*, try ", line["why"]) for line in refusals)
+    kept = here.logged("site not read again, the old one stays")
+    assert {line["service"] for line in kept} == {f"actuator-{lane}" for lane in LANES}
+    polls = polls_of(await here.page_of("collectors"))
+
+    async def polled() -> bool:
+        return polls_of(await here.page_of("collectors")) > polls
+
+    await here.until(polled, "the old site is polled on", seconds=30)
+    os.kill(here.supervisor(), signal.SIGHUP)
+    await here.until(reload_was(here, 1), "the mended file is taken", seconds=60)
+
+
+def reload_was(here: House, value: int) -> Callable[[], Awaitable[bool]]:
+    """Looks whether every daemon says so of its last reload."""
+
+    async def look() -> bool:
+        pages = [await here.page_of(service) for service in SERVICES]
+        return all(f"hallkeeper_config_last_reload_successful {value:.1f}" in page for page in pages)
+
+    return look
+
+
+def polls_of(page: str) -> float:
+    """How many polls a collector has made."""
+    lines = page.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("hallkeeper_polls_total"))
+
+
+async def test_sigterm_leaves_no_process_and_no_socket_behind(here):
+    """The last test: the house is empty after it."""
+    ours = here.ours()
+    assert len(ours) > len(SERVICES) + len(LANES)
+    assert sockets_below(here.data) != []
+    await here.product.stop()
+    deadline = time.monotonic() + 10
+    while (left := ours.keys() & here.ours().keys()) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)  # the fork server ends a moment after the supervisor
+    assert left == set()
+    assert sockets_below(here.data) == []
+    assert here.logged("killed: did not drain in time") == []
+    assert here.logged("did not drain in time") == []
