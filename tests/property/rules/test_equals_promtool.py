@@ -97,13 +97,20 @@ def test_random_expressions_equal_promtool_off_the_boundaries(seed: int, kit) ->
 
 def _queries(kit, seed: int) -> list[str]:
     """Drawn by hypothesis' own strategies, from a fixed seed."""
-    from hypothesis import HealthCheck, Phase, given, seed as with_seed, settings
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as with_seed
     from hypothesis import strategies as st
 
     found: list[str] = []
 
     @with_seed(seed)
-    @settings(max_examples=1 + QUERIES // 10, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=1 + QUERIES // 10,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.lists(kit["vectors"](), min_size=10, max_size=10))
     def collect(queries: list[str]) -> None:
         found.extend(query for query in queries if "timestamp" not in query)
@@ -119,12 +126,12 @@ TEMPLATES = [
     '{{ printf "%.2f|%5.1f|%-8s|%d|%q|%g|%e|%v" $value $value $labels.node 7 "q\\"x" $value $value $value }}',
     '{{ if gt $value 100.0 }}high{{ else if eq $labels.node "n1" }}one{{ else }}low{{ end }}',
     '{{- if and (ne $labels.node "n9") (lt $value 1e9) -}} both {{- end -}}',
-    '{{ with $labels.node }}<{{ . }}>{{ end }}{{ with $labels.nope }}x{{ else }}none{{ end }}',
+    "{{ with $labels.node }}<{{ . }}>{{ end }}{{ with $labels.nope }}x{{ else }}none{{ end }}",
     '{{ $x := $labels.node | toUpper }}{{ $x }} {{ $labels.node | title }} {{ toLower "ABC" }}',
     '{{ reReplaceAll "n(.)" "node-$1" $labels.node }} {{ match "^n" $labels.node }} {{ len $labels.node }}',
     '{{ index $labels "node" }} {{ print 1 2 "a" "b" 3 }} {{ not true }} {{ or "" "y" }}',
     "{{/* nothing */}}a {{- /* nothing */ -}} b",
-    "{{ (humanize $value) }} {{ $value | printf \"%.1f\" | toUpper }}",
+    '{{ (humanize $value) }} {{ $value | printf "%.1f" | toUpper }}',
     '{{ printf "%d" $value }} {{ printf "%s" 1 }} {{ printf "%x %X %o %b" 255 255 8 5 }}',
     "{{ $value | humanizeTimestamp }}",
     "{{ $labels }}",
@@ -143,7 +150,8 @@ def test_templates_expand_as_in_promtool(tmp_path: Path) -> None:
         {
             "exp_labels": {"node": f"n{number}"},
             "exp_annotations": {
-                name: Template.parse(text).expand({"__name__": "x", "node": f"n{number}"}, float(value)) for name, text in annotations.items()
+                name: Template.parse(text).expand({"__name__": "x", "node": f"n{number}"}, float(value))
+                for name, text in annotations.items()
             },
         }
         for number, value in enumerate(VALUES)
@@ -154,7 +162,9 @@ def test_templates_expand_as_in_promtool(tmp_path: Path) -> None:
         "tests": [
             {
                 "interval": "1s",
-                "input_series": [{"series": f'x{{node="n{number}"}}', "values": str(value)} for number, value in enumerate(VALUES)],
+                "input_series": [
+                    {"series": f'x{{node="n{number}"}}', "values": str(value)} for number, value in enumerate(VALUES)
+                ],
                 "alert_rule_test": [{"eval_time": "0s", "alertname": "T", "exp_alerts": alerts}],
             }
         ],
@@ -167,23 +177,37 @@ def test_templates_expand_as_in_promtool(tmp_path: Path) -> None:
 def test_alerts_fire_and_end_when_promtool_says(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     rules = [
-        {"alert": f"A{hold}{keep}", "expr": "x > 5", "for": f"{hold}s", "keep_firing_for": f"{keep}s", "labels": {"severity": "page"}}
+        {
+            "alert": f"A{hold}{keep}",
+            "expr": "x > 5",
+            "for": f"{hold}s",
+            "keep_firing_for": f"{keep}s",
+            "labels": {"severity": "page"},
+        }
         for hold in (0, 2, 5)
         for keep in (0, 3)
     ]
-    rules += [{"alert": "Sum", "expr": "sum by (node) (x) > 12", "for": "1s"}, {"alert": "Gone", "expr": "absent(x{gpu='0',node='n1'})"}]
+    rules += [
+        {"alert": "Sum", "expr": "sum by (node) (x) > 12", "for": "1s"},
+        {"alert": "Gone", "expr": "absent(x{gpu='0',node='n1'})"},
+    ]
     (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": rules}]}))
     series = {
         f'x{{node="{node}",gpu="{gpu}"}}': [
-            "_" if rng.random() < 0.05 else "stale" if rng.random() < 0.05 else str(rng.choice([1, 4, 6, 9, 9, 9])) for _ in range(60)
+            "_" if rng.random() < 0.05 else "stale" if rng.random() < 0.05 else str(rng.choice([1, 4, 6, 9, 9, 9]))
+            for _ in range(60)
         ]
         for node in ("n1", "n2")
         for gpu in ("0", "1", "2")
     }
     firing = _our_firing(tmp_path / "rules.yaml", series)
     expectations = [
-        {"eval_time": f"{second}s", "alertname": rule["alert"], "exp_alerts": [{"exp_labels": labels} for labels in firing[second].get(rule["alert"], [])]}
-        for second in range(0, 60)
+        {
+            "eval_time": f"{second}s",
+            "alertname": rule["alert"],
+            "exp_alerts": [{"exp_labels": labels} for labels in firing[second].get(rule["alert"], [])],
+        }
+        for second in range(60)
         for rule in rules
     ]
     assert sum(len(each["exp_alerts"]) for each in expectations) > 50
@@ -225,5 +249,7 @@ def _our_firing(path: Path, series: dict[str, list[str]]) -> list[dict[str, list
 
 def _promtool_agrees(folder: Path, test: dict[str, object]) -> None:
     (folder / "test.yaml").write_text(json.dumps(test))
-    done = subprocess.run(["promtool", "test", "rules", "test.yaml"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yaml"], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[:6000]
