@@ -66,6 +66,12 @@ def _device(act: ShedAct, pdu: AssetId, site: Site) -> AssetId:
             return act.target
 
 
+def results(judgement: Judgement | None) -> list[GateResult]:
+    """What the gates said, for the decision record of a batch."""
+    lines = () if judgement is None else judgement.lines
+    return [GateResult(gate=line.gate, passed=line.passed, text=line.text) for line in lines]
+
+
 class Batch:
     """The pen and the hands of one course of the protective lane."""
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from bus.events import GateResult
 from devices.orders import State
 from fleet.errors import HallkeeperError
 from fleet.model import AssetId
 from remediator.attempt import to_the_end
 from remediator.bands import below_for, over_for
-from remediator.batch import Batch, Sent, proposal_of
+from remediator.batch import Batch, Sent, proposal_of, results
 from remediator.facts import Facts, Headroom, Proposal, Refusal
 from remediator.gates import Judgement, judge
 from remediator.held import RELEASES, Held, Thing, next_release
@@ -103,12 +102,13 @@ class ReleaseCourse:
         headroom = self._headroom(mine)
         passed: list[tuple[Proposal, ShedAct]] = []
         refused: Judgement | None = None
+        last: Judgement | None = None
         for one in mine:
             act = acts[one.key]
             if act is None:
                 self._world.ledger.remember(one.key, one.let_go(self.state.target))
                 continue
-            judgement, proposal = self._judged(act, headroom)
+            last, proposal = judgement, _ = self._judged(act, headroom)
             if proposal is not None and judgement.refusal is None:
                 passed.append((proposal, act))
             else:
@@ -121,9 +121,8 @@ class ReleaseCourse:
             self._batch.move(Move.OBSERVE, reason_code="observe")
             return
         self._world.random.shuffle(passed)
-        lines = [GateResult(gate="headroom", passed=True, text="")]
         what = f"give back {mine[0].thing.value} {mine[0].group}".strip()
-        admitted = self._batch.admit(what, passed, lines)
+        admitted = self._batch.admit(what, passed, results(last))
         if isinstance(admitted, Refusal):
             self._batch.refuse(Judgement((), "admission", admitted))
             return

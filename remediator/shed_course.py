@@ -7,7 +7,7 @@ from devices.orders import State
 from fleet.errors import HallkeeperError
 from remediator.attempt import to_the_end
 from remediator.bands import need
-from remediator.batch import Batch, Sent, proposal_of
+from remediator.batch import Batch, Sent, proposal_of, results
 from remediator.facts import Approval, Facts, Proposal, Refusal
 from remediator.gates import Judgement, judge
 from remediator.held import PREFIX, TAKES, Held, Thing
@@ -160,22 +160,19 @@ class ShedCourse:
         """The acts that every gate lets by, and the first refusal of the others."""
         passed: list[tuple[Proposal, ShedAct]] = []
         refused: Judgement | None = None
+        last: Judgement | None = None
         for act in acts:
             try:
                 proposal = proposal_of(act, self.state, self._world.site, step.what[:80])
             except (NoDevice, HallkeeperError):
                 continue
-            judgement = judge(proposal, self._facts(proposal, step))
+            last = judgement = judge(proposal, self._facts(proposal, step))
             if judgement.refusal is None:
                 passed.append((proposal, act))
             else:
                 refused = refused or judgement
-        lines = [
-            GateResult(gate=line.gate, passed=line.passed, text=line.text)
-            for line in (refused.lines if refused else ())
-        ]
         useful = [pair for pair in passed if pair[1].verb is not Verb.CORDON]
-        return (passed if useful else []), refused, lines
+        return (passed if useful else []), refused, results(refused or last)
 
     def _facts(self, proposal: Proposal, step: ShedStep) -> Facts:
         return protective_facts(
