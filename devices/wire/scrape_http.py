@@ -157,6 +157,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        if self._page is None:
+            return _memory(FIRST_BUFFER)  # nobody asks any more, and the page's memory is gone
         if self._filled >= len(self._buffer):
             grown = _memory(max(2 * len(self._buffer), FIRST_BUFFER))
             grown[: self._filled] = self._buffer[: self._filled]
