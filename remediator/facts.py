@@ -5,7 +5,7 @@ from enum import IntEnum, StrEnum
 from typing import Literal
 
 from fleet.model import AssetId, Domain
-from remediator.verbs import TRAITS, ActionClass, Cause, Lane, Mode, Plane, Traits, Verb
+from remediator.verbs import TRAITS, ActionClass, Cause, Lane, Mode, Traits, Verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,12 +310,3 @@ class Facts:
     """Hash of what would be done: an approval counts for this plan alone."""
     policy_armed: bool = False
     """A pre-armed, unexpired policy covers the act (protective lane, switching)."""
-
-
-PLANES: dict[Plane, Instrument] = {
-    Plane.BMC: Instrument.BMC,
-    Plane.PDU: Instrument.OUTLET_METER,
-    Plane.AGENT: Instrument.AGENT,
-    Plane.SCHEDULER: Instrument.SCHEDULER,
-}
-"""The instrument that shares its fate with a plane."""

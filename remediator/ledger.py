@@ -8,18 +8,33 @@ Every new state leaves a signed event for the bus in the same transaction.
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fleet.errors import HallkeeperError
-from fleet.model import AssetId
 from remediator.facts import Budget, Refusal
+from remediator.ledger_rows import (
+    CLOSE_INTENT,
+    INSERT_INTENT,
+    TERMINAL_SQL,
+    Outgoing,
+    closing_values,
+    hold_again,
+    intent_of,
+    intent_values,
+    put_events,
+    put_intent,
+    put_memory,
+    put_state,
+    refusal_of,
+    take_lease,
+)
 from remediator.ledger_schema import SCHEMA, VERSION
 from remediator.records import Intent, Remediation
-from remediator.transitions import TERMINAL
+
+__all__ = ["Connect", "Ledger", "LedgerUnusableError", "Outgoing", "connect"]
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 400
@@ -30,26 +45,6 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 class LedgerUnusableError(HallkeeperError):
     """The ledger cannot be used: damaged, unwritable, or written by a newer version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One event on its way from the ledger to the bus."""
-
-    sequence: int
-    topic: str
-    key: str
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """How one act ended, for budgets and breakers."""
-
-    target: AssetId
-    class_: int
-    outcome: str
-    at_ms: int
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -105,8 +100,8 @@ class Ledger:
     def record(self, state: Remediation, *events: Outgoing) -> None:
         """A new state of a remediation, and what the bus shall hear of it; a state that ended gives everything back."""
         with self._transaction() as db:
-            _put(db, state)
-            _emit(db, events)
+            put_state(db, state)
+            put_events(db, events)
             if state.ended:
                 db.execute("DELETE FROM leases WHERE remediation=?", (state.remediation_id,))
                 db.execute("DELETE FROM reservations WHERE remediation=?", (state.remediation_id,))
@@ -117,7 +112,7 @@ class Ledger:
         """Lease, reservations, intents and state in one transaction; a refusal leaves nothing behind."""
         try:
             with self._transaction() as db:
-                _lease(db, state)
+                take_lease(db, state)
                 for budget in budgets:
                     db.execute(
                         "INSERT INTO reservations(domain, remediation, allowed) VALUES(?,?,?)"
@@ -125,11 +120,11 @@ class Ledger:
                         (str(budget.domain), state.remediation_id, budget.allowed),
                     )
                 for intent in intents:
-                    db.execute(_INSERT_INTENT, (*_columns(intent), msgspec.json.encode(intent)))
-                _put(db, state)
-                _emit(db, events)
+                    db.execute(INSERT_INTENT, (*intent_values(intent), msgspec.json.encode(intent)))
+                put_state(db, state)
+                put_events(db, events)
         except sqlite3.IntegrityError as error:
-            return _refusal(error, state)
+            return refusal_of(error, state)
         return None
 
     def sent(self, intent_id: str, sent_at_ms: int, wire_state: str) -> None:
@@ -146,16 +141,16 @@ class Ledger:
         """The intents' outcomes, once and never again others, with the state after them and what must be remembered."""
         with self._transaction() as db:
             for intent in intents:
-                db.execute(f"{_CLOSE_INTENT} AND outcome IS NULL", _closing(intent))
-            _put(db, state)
-            _emit(db, events)
+                db.execute(f"{CLOSE_INTENT} AND outcome IS NULL", closing_values(intent))
+            put_state(db, state)
+            put_events(db, events)
             for name, value in (memory or {}).items():
-                _remember(db, name, value)
+                put_memory(db, name, value)
 
     def remember(self, name: str, value: Any) -> None:
         """A named fact that outlives the process: a freeze, a command that was seen."""
         with self._transaction() as db:
-            _remember(db, name, value)
+            put_memory(db, name, value)
 
     def forget(self, name: str) -> None:
         """The fact no longer holds."""
@@ -165,9 +160,9 @@ class Ledger:
     def emit(self, *events: Outgoing, name: str = "", value: Any = None) -> None:
         """Events that belong to no remediation (an incident's), durable with the fact that they tell."""
         with self._transaction() as db:
-            _emit(db, events)
+            put_events(db, events)
             if name:
-                _remember(db, name, value)
+                put_memory(db, name, value)
 
     def published(self, sequence: int) -> None:
         """The bus accepted everything up to here."""
@@ -180,26 +175,26 @@ class Ledger:
         if known is not None and known.sequence >= state.sequence:
             return
         with self._transaction() as db:
-            _put(db, state)
+            put_state(db, state)
             for intent in state.intents:
-                _adopt_intent(db, intent)
+                put_intent(db, intent)
             db.execute("DELETE FROM leases WHERE remediation=?", (state.remediation_id,))
             db.execute("DELETE FROM reservations WHERE remediation=?", (state.remediation_id,))
             if state.acted and not state.ended:
-                _hold(db, state, domains)
+                hold_again(db, state, domains)
 
     def prune(self, now_ms: int) -> None:
         """Drop what ended longer ago than the topic keeps it."""
         before = now_ms - KEPT_DAYS * DAY_MS
         with self._transaction() as db:
             db.execute("DELETE FROM intents WHERE closed_at_ms<?", (before,))
-            db.execute(f"DELETE FROM remediations WHERE updated_at_ms<? AND phase IN {_TERMINAL_SQL}", (before,))  # noqa: S608
+            db.execute(f"DELETE FROM remediations WHERE updated_at_ms<? AND phase IN {TERMINAL_SQL}", (before,))  # noqa: S608
 
     # what is read
 
     def remediations(self, *, ended: bool | None = None, since_ms: int = 0) -> list[Remediation]:
         """Remediations, oldest first: all, or only those that ended or not."""
-        where = {None: "1", True: f"phase IN {_TERMINAL_SQL}", False: f"phase NOT IN {_TERMINAL_SQL}"}[ended]
+        where = {None: "1", True: f"phase IN {TERMINAL_SQL}", False: f"phase NOT IN {TERMINAL_SQL}"}[ended]
         rows = self._db.execute(
             f"SELECT state FROM remediations WHERE {where} AND updated_at_ms>=? ORDER BY created_at_ms, id",  # noqa: S608
             (since_ms,),
@@ -216,7 +211,7 @@ class Ledger:
         rows = self._db.execute(
             "SELECT body, sent_at_ms, wire_state FROM intents WHERE outcome IS NULL ORDER BY created_at_ms, id"
         )
-        return [_intent(row) for row in rows]
+        return [intent_of(row) for row in rows]
 
     def intents_since(self, since_ms: int) -> list[Intent]:
         """Intents written since then, oldest first, with how they ended."""
@@ -225,7 +220,7 @@ class Ledger:
             " WHERE created_at_ms>=? ORDER BY created_at_ms, id",
             (since_ms,),
         )
-        return [_intent(row) for row in rows]
+        return [intent_of(row) for row in rows]
 
     def reservations(self) -> dict[str, frozenset[str]]:
         """Domain to the remediations that hold a place in it."""
@@ -247,132 +242,3 @@ class Ledger:
     def is_new(self) -> bool:
         """Nothing was ever written into it."""
         return self._db.execute("SELECT 1 FROM remediations LIMIT 1").fetchone() is None
-
-
-_TERMINAL_SQL = "(" + ",".join(f"'{phase}'" for phase in sorted(TERMINAL)) + ")"
-
-
-def _put(db: sqlite3.Connection, state: Remediation) -> None:
-    db.execute(
-        "INSERT INTO remediations(id, incident, target, phase, sequence, created_at_ms, updated_at_ms, state)"
-        " VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET phase=excluded.phase, sequence=excluded.sequence,"
-        " updated_at_ms=excluded.updated_at_ms, state=excluded.state",
-        (
-            state.remediation_id,
-            state.incident_id,
-            state.target,
-            state.phase.value,
-            state.sequence,
-            state.created_at_ms,
-            state.updated_at_ms,
-            msgspec.json.encode(state),
-        ),
-    )
-
-
-def _emit(db: sqlite3.Connection, events: Sequence[Outgoing]) -> None:
-    for event in events:
-        db.execute("INSERT INTO outbox(topic, key, value) VALUES(?,?,?)", (event.topic, event.key, event.value))
-
-
-def _lease(db: sqlite3.Connection, state: Remediation) -> None:
-    """One remediation a target; a lease of its own stays."""
-    db.execute(
-        "INSERT INTO leases(target, remediation, epoch, since_ms) VALUES(?,?,?,?)"
-        " ON CONFLICT(target) DO UPDATE SET epoch=excluded.epoch WHERE leases.remediation=excluded.remediation",
-        (state.target, state.remediation_id, state.epoch, state.updated_at_ms),
-    )
-    holder = db.execute("SELECT remediation FROM leases WHERE target=?", (state.target,)).fetchone()[0]
-    if holder != state.remediation_id:
-        raise sqlite3.IntegrityError(f"lease held by {holder}")
-
-
-_INSERT_INTENT = (
-    "INSERT INTO intents(id, remediation, step, verb, device, target, lock, class, epoch, created_at_ms,"
-    " effect_until_ms, body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"
-)
-
-
-_CLOSE_INTENT = (
-    "UPDATE intents SET outcome=?, text=?, closed_at_ms=?, wire_state=?, sent_at_ms=coalesce(?, sent_at_ms) WHERE id=?"
-)
-
-
-def _closing(intent: Intent) -> tuple[object, ...]:
-    return (
-        intent.outcome,
-        intent.text,
-        intent.closed_at_ms,
-        intent.wire_state,
-        intent.sent_at_ms,
-        intent.intent_id,
-    )
-
-
-def _remember(db: sqlite3.Connection, name: str, value: Any) -> None:
-    """A value of None is forgotten."""
-    if value is None:
-        db.execute("DELETE FROM memory WHERE name=?", (name,))
-        return
-    db.execute(
-        "INSERT INTO memory(name, value) VALUES(?,?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
-        (name, msgspec.json.encode(value)),
-    )
-
-
-def _adopt_intent(db: sqlite3.Connection, intent: Intent) -> None:
-    db.execute(f"{_INSERT_INTENT} ON CONFLICT(id) DO NOTHING", (*_columns(intent), msgspec.json.encode(intent)))
-    db.execute(_CLOSE_INTENT, _closing(intent))
-
-
-def _hold(db: sqlite3.Connection, state: Remediation, domains: Sequence[str]) -> None:
-    """What it held on the other worker it holds here, whatever the budgets say now."""
-    db.execute(
-        "INSERT OR REPLACE INTO leases(target, remediation, epoch, since_ms) VALUES(?,?,?,?)",
-        (state.target, state.remediation_id, state.epoch, state.updated_at_ms),
-    )
-    for domain in domains:
-        db.execute(
-            "INSERT INTO reservations(domain, remediation, allowed) VALUES(?,?,?)",
-            (domain, state.remediation_id, 1 << 30),
-        )
-
-
-def _columns(intent: Intent) -> tuple[object, ...]:
-    return (
-        intent.intent_id,
-        intent.remediation_id,
-        intent.step,
-        intent.verb.value,
-        intent.device,
-        intent.target,
-        intent.lock,
-        intent.class_,
-        intent.epoch,
-        intent.created_at_ms,
-        intent.effect_until_ms,
-    )
-
-
-def _refusal(error: sqlite3.IntegrityError, state: Remediation) -> Refusal:
-    text = str(error)
-    if "budget" in text:
-        return Refusal("blast_radius", f"a failure domain of {state.target} filled up meanwhile")
-    if "lease" in text:
-        return Refusal("lease", f"{state.target} is held by another remediation ({text})")
-    if "intents.id" in text:
-        return Refusal("repeated", "the intent was written before: it is never sent again")
-    return Refusal("device_busy", "an act on the same object has no outcome yet")
-
-
-def _intent(row: tuple[Any, ...]) -> Intent:
-    body, sent_at_ms, wire_state, *rest = row
-    outcome, text, closed_at_ms = rest or (None, "", None)
-    return msgspec.structs.replace(
-        msgspec.json.decode(body, type=Intent),
-        sent_at_ms=sent_at_ms,
-        wire_state=wire_state,
-        outcome=outcome,
-        text=text or "",
-        closed_at_ms=closed_at_ms,
-    )
