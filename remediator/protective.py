@@ -36,25 +36,20 @@ from remediator.meters import MeterReader, Rounds, SnmpMeters
 from remediator.outbox import Outbox
 from remediator.playbook import Playbook, PlaybookModes, mode_for
 from remediator.playbook_loader import SHIPPED, load_playbooks
-from remediator.policies import Policy, PolicyError, load_policies
 from remediator.records import Remediation, remediation_id_of
 from remediator.release_course import ReleaseCourse
 from remediator.rule_texts import rule_files
 from remediator.service import signing_key, trusted_keys
-from remediator.shed import ShedStep, ladder
 from remediator.shed_course import ShedCourse
+from remediator.shed_plans import Plans
 from remediator.shed_world import ShedWorld
 from remediator.sight import METRICS
 from remediator.signals import signals_of
-from remediator.switches import Switches, locks
+from remediator.switches import Switches
 from remediator.verbs import Cause, Lane
 from rules.query import LiveWindow
 
 ROUND_SECONDS = 1.0
-PLAN_SECONDS = 10.0
-"""The plan of every loaded PDU is made anew so often: a breach needs a lookup, not a solve (design, section 5)."""
-PLANNED_SHARE = 0.80
-"""A PDU below this share of its limit has no plan made ahead; one is made when it needs it."""
 AGAIN_SECONDS = 30.0
 """After a shed that found nothing left, a new one begins at the earliest then."""
 BUS_LAG_MS = 30_000
@@ -106,10 +101,10 @@ class ProtectiveService:
         self._modes = {
             name: PlaybookModes.model_validate(mode.model_dump()) for name, mode in settings.remediation.modes.items()
         }
-        self._plans: dict[AssetId, tuple[ShedStep, ...]] = {}
+        shed = next(book.shed for book in self._books if book.shed is not None)
+        self._plans = Plans(site=site, clock=clock, settings=settings, switches=self._switches, shed=shed)
         self._courses: dict[AssetId, ShedCourse | ReleaseCourse] = {}
         self._not_before_ms: dict[AssetId, int] = {}
-        self._policies: tuple[Policy, ...] = ()
         self._begun: asyncio.Queue[ShedCourse | ReleaseCourse] = asyncio.Queue(maxsize=10_000)
         self._read_once = False
         self._rounds_done = 0
@@ -126,7 +121,6 @@ class ProtectiveService:
     async def run(self) -> None:
         """Serve until cancelled; acts under way are brought to their outcomes first."""
         ledger = Ledger.open(self._settings.data / "protective.sqlite")
-        self._load_policies()
         try:
             outbox = Outbox(ledger, await self._bus.publisher(), signing_key(self._settings), self._clock)
             world = self._world(ledger, outbox)
@@ -135,7 +129,7 @@ class ProtectiveService:
                 group.create_task(self._intake.frames(), name="frames")
                 group.create_task(outbox.run(), name="outbox")
                 group.create_task(self._intake.commands(self._desk(ledger).take), name="commands")
-                group.create_task(self._planning(world), name="plans")
+                group.create_task(self._plans.run(world.loads), name="plans")
                 group.create_task(self._starting(group), name="starts")
                 await self._serve(world)
         finally:
@@ -159,8 +153,7 @@ class ProtectiveService:
             loads=Loads(self._site, self._own, self._wider, held=lambda: world.held()),  # noqa: PLW0108 - made below
             cluster=self._cluster,
             switches=self._switches,
-            policies=lambda: self._policies,
-            plan=lambda pdu: self._plan(world, pdu),
+            plan=lambda pdu: self._plans.plan(world.loads, pdu),
             epoch=self._leadership.epoch,
             bus_lives=self._bus_lives,
             told=told,
@@ -189,13 +182,6 @@ class ProtectiveService:
     def _bus_lives(self) -> bool:
         lag_ms = self._around.position.lag_ms(self._clock.now_ms())
         return lag_ms is not None and lag_ms <= BUS_LAG_MS
-
-    def _load_policies(self) -> None:
-        """A file that is wrong arms nothing, and says so; the one in force stays."""
-        try:
-            self._policies = load_policies(self._settings.remediation.policies, self._site, self._clock.now_ms())
-        except PolicyError as error:
-            log.error("policies not taken", why=str(error))
 
     # the lane's own round
 
@@ -305,35 +291,3 @@ class ProtectiveService:
         pause_ms = round(1000 * AGAIN_SECONDS)
         if course.state.outcome != "Succeeded":
             self._not_before_ms[course.state.target] = self._clock.now_ms() + pause_ms
-
-    # plans
-
-    async def _planning(self, world: ShedWorld) -> None:
-        """Every ten seconds a plan for each PDU that may need one soon; policies are read anew as well."""
-        while True:
-            await self._clock.sleep(PLAN_SECONDS)
-            self._load_policies()
-            now_ms = self._clock.now_ms()
-            loaded = [pdu.id for pdu in world.loads.pdus() if self._loaded(world, pdu.id, now_ms)]
-            fresh = {pdu: self._planned(world, pdu) for pdu in loaded}
-            self._plans = {pdu: plan or self._plans.get(pdu, ()) for pdu, plan in fresh.items()}
-
-    def _plan(self, world: ShedWorld, pdu: AssetId) -> tuple[ShedStep, ...]:
-        """The ladder as the meters have it now; the last plan where nothing is known any more of what runs there."""
-        return self._planned(world, pdu) or self._plans.get(pdu, ())
-
-    def _loaded(self, world: ShedWorld, pdu: AssetId, now_ms: int) -> bool:
-        phases = world.loads.phases(pdu, now_ms - 10_000)
-        return any((phase.load(now_ms) or 0.0) >= PLANNED_SHARE * phase.limit_amperes for phase in phases)
-
-    def _planned(self, world: ShedWorld, pdu: AssetId) -> tuple[ShedStep, ...]:
-        shed = next(book.shed for book in self._books if book.shed is not None)
-        now_ms = self._clock.now_ms()
-        lockouts = self._switches.lockouts()
-
-        def untouchable(node: AssetId) -> bool:
-            scope = frozenset({node, *self._site.graph.upstream(node)})
-            return self._site.asset(node).protected or bool(locks(lockouts, scope))
-
-        jobs = world.loads.jobs_on(pdu, now_ms, untouchable)
-        return ladder(jobs, world.loads.off_hosts(pdu, self._policies, now_ms), shed)

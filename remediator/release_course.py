@@ -17,7 +17,7 @@ from remediator.playbook import Playbook, Shed
 from remediator.protective_facts import protective_facts
 from remediator.records import Intent, Remediation
 from remediator.shed import ShedAct
-from remediator.shed_course import held_name
+from remediator.shed_steps import held_name
 from remediator.shed_world import ShedWorld
 from remediator.transitions import Move
 from remediator.transitions import Phase as Stage

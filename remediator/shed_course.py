@@ -10,7 +10,7 @@ from remediator.bands import need
 from remediator.batch import Batch, Sent, proposal_of, results
 from remediator.facts import Approval, Facts, Proposal, Refusal
 from remediator.gates import Judgement, judge
-from remediator.held import PREFIX, TAKES, Held, Thing
+from remediator.held import Held
 from remediator.loads import Phase
 from remediator.outcomes import Ambiguous, Outcome, Succeeded, TransientFailure, Unproven
 from remediator.plans import NoDevice
@@ -19,6 +19,7 @@ from remediator.proof import Verdict, below_proven
 from remediator.protective_facts import protective_facts
 from remediator.records import Intent, Remediation
 from remediator.shed import ShedAct, ShedStep, enough
+from remediator.shed_steps import PASSING, taken_by, together, was_so
 from remediator.shed_world import ShedWorld
 from remediator.switches import locks
 from remediator.transitions import Move
@@ -110,7 +111,7 @@ class ShedCourse:
             code, text = self._nothing_left()
             self._batch.move(Move.ESCALATE, outcome="TransientFailure", reason_code=code, reason_text=text)
             return None
-        return _together(chosen)
+        return together(chosen)
 
     def _nothing_left(self) -> tuple[str, str]:
         """Why nothing can be shed: what a technician has locked out here is named first."""
@@ -135,7 +136,7 @@ class ShedCourse:
         if not passed:
             assert refusal is not None
             self._batch.refuse(refusal)
-            if refusal.refusal is not None and not refusal.refusal.ask and refusal.gate not in _PASSING:
+            if refusal.refusal is not None and not refusal.refusal.ask and refusal.gate not in PASSING:
                 self._tried.update(step.what.split("; "))
             return
         if self.state.mode is Mode.OBSERVE:
@@ -229,16 +230,23 @@ class ShedCourse:
         for one in sent:
             outcome = await self._outcome(one, shown)
             ended.append((one, outcome.name, outcome.text))
-            if one.may_have_run and not _was_so(one):
+            if one.may_have_run and not was_so(one):
                 order += 1
-                taken = self._taken(one.intent, held, order, jobs.get(str(one.intent.target), ""))
+                taken = taken_by(
+                    one.intent,
+                    held,
+                    self.state.target,
+                    self._world.loads,
+                    order=order,
+                    job=jobs.get(str(one.intent.target), ""),
+                )
                 held[taken.key] = memory[taken.key] = taken
         good = all(outcome == "Succeeded" for _, outcome, _ in ended)
         move = Move.STEP_DONE if good else Move.STEP_FAILED
         self._batch.conclude(step.what[:200], ended, move=move, held=memory)
 
     async def _outcome(self, sent: Sent, shown: bool) -> Outcome:
-        if not sent.may_have_run and not _was_so(sent):
+        if not sent.may_have_run and not was_so(sent):
             return TransientFailure(sent.answer.text or sent.answer.state.value)
         if sent.intent.verb is Verb.CORDON:
             return Succeeded("cordoned") if await self._cordoned(sent.intent) else Unproven("not seen in the scheduler")
@@ -255,29 +263,6 @@ class ShedCourse:
             return (await self._world.cluster.node(str(intent.arguments["node"]))).unschedulable
         except HallkeeperError:
             return False
-
-    def _taken(self, intent: Intent, held: Mapping[str, Held], order: int, job: str) -> Held:
-        """What is held from now on, and to what it will be given back."""
-        thing = TAKES[intent.verb]
-        name = held_name(intent)
-        known = held.get(f"{PREFIX}{thing.value}/{name}") or Held(
-            thing=thing,
-            name=name,
-            by={},
-            before=self._world.loads.default_of(intent.target) if thing is Thing.CAP else 0.0,
-            node=str(intent.target),
-        )
-        watts = float(str(intent.arguments.get("watts", 0.0)))
-        group = job or (thing.value if thing is Thing.CORDON else name)
-        return Held(
-            thing=thing,
-            name=name,
-            by=known.taken(self.state.target, watts).by,
-            before=known.before,
-            order=order,
-            node=str(intent.target),
-            group=group,
-        )
 
     # after a crash
 
@@ -297,41 +282,3 @@ class ShedCourse:
 
     def _now(self) -> int:
         return self._world.clock.now_ms()
-
-
-_PASSING = frozenset({"freshness", "trust", "traffic", "stop", "approval", "admission"})
-"""Refusals of these pass by themselves; any other means that this step cannot be taken here."""
-
-
-def _was_so(sent: Sent) -> bool:
-    """The goal was met before: by a person, or by an earlier try; it is not ours to give back."""
-    return (
-        sent.answer.state is State.NOT_SENT
-        and sent.answer.before is not None
-        and sent.answer.before == sent.answer.after
-    )
-
-
-def held_name(intent: Intent) -> str:
-    """The name under which what an intent takes is held."""
-    match intent.verb:
-        case Verb.SUSPEND_JOB | Verb.RESUME_JOB:
-            return f"{intent.arguments['namespace']}/{intent.arguments['job']}"
-        case Verb.OUTLET_OFF | Verb.OUTLET_ON:
-            return f"{intent.device}#{intent.arguments['outlet']}"
-        case _:
-            return str(intent.target)
-
-
-def _together(steps: Sequence[ShedStep]) -> ShedStep:
-    """Caps that are needed now go out at once; anything harder alone, so that it is measured before the next."""
-    caps = [step for step in steps if all(act.verb is Verb.GPU_POWER_LIMIT for act in step.acts)]
-    if not caps or steps[0] not in caps:
-        return steps[0]
-    lowest: dict[str, ShedAct] = {}
-    relief: dict[str, float] = {}
-    for step in caps:
-        lowest |= {str(act.target): act for act in step.acts}
-        for phase, watts in step.relief_watts.items():
-            relief[phase] = relief.get(phase, 0.0) + watts
-    return ShedStep(what="; ".join(step.what for step in caps), acts=tuple(lowest.values()), relief_watts=relief)

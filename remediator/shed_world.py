@@ -1,6 +1,6 @@
 """The seams of the protective lane's courses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -11,7 +11,6 @@ from remediator.cluster import Cluster
 from remediator.held import Held, held_of
 from remediator.ledger import Ledger
 from remediator.loads import Loads
-from remediator.policies import Policy
 from remediator.records import Remediation
 from remediator.shed import ShedStep
 from remediator.switches import Switches
@@ -28,7 +27,6 @@ class ShedWorld:
     loads: Loads
     cluster: Cluster | None
     switches: Switches
-    policies: Callable[[], Sequence[Policy]]
     plan: Callable[[AssetId], tuple[ShedStep, ...]]
     """The precomputed ladder of a PDU; a lookup, not a solve."""
     epoch: Callable[[], int | None]
