@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleet.model import AssetId, Kind, Site
 from remediator.breaker import breakers_of
 from remediator.budgets import budgets_of, degraded_by
-from remediator.facts import Facts, Freeze, Headroom, JobImpact, Proposal, Vitals
+from remediator.facts import Facts, Freeze, Headroom, JobImpact, Proposal
 from remediator.history import WEEK_MS, history_of, traffic_of
 from remediator.ledger import Ledger
 from remediator.playbook import Playbook
@@ -14,6 +14,7 @@ from remediator.power import draws_of, headroom_of
 from remediator.records import Remediation
 from remediator.sight import Sight
 from remediator.switches import EVERYTHING, Switches, locks
+from remediator.vitals import Vitals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

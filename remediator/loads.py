@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from fleet.model import Asset, AssetId, Kind, Site
 from remediator.bands import newest
-from remediator.facts import Outlet, Vitals
 from remediator.held import Held, Thing
 from remediator.policies import Policy, covering
 from remediator.proof import Meter, Reading
 from remediator.shed import GPU_FLOOR_WATTS, JobLoad, NodeLoad, OffHost, tier_of
 from remediator.sight import Window
+from remediator.vitals import Outlet, Vitals
 
 PHASE_METRIC = "pdu_phase_current_amperes"
 OUTLET_METRIC = "pdu_outlet_power_watts"

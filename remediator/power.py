@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.model import Asset, AssetId, Kind, Limit, Site
-from remediator.facts import Headroom, Outlet
+from remediator.facts import Headroom
+from remediator.vitals import Outlet
 
 
 @dataclass(frozen=True, slots=True)

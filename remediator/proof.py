@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from bus.events import Proof
 from fleet.quality import QUALITY_MASK
-from remediator.facts import off_threshold_watts
+from remediator.vitals import off_threshold_watts
 
 SAMPLES_NEEDED = 2
 """Consecutive samples (design, section 5)."""

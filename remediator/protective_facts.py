@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from fleet.model import AssetId, Site
-from remediator.facts import Evidence, Facts, Headroom, Instrument, Proposal, Vitals
+from remediator.facts import Evidence, Facts, Headroom, Instrument, Proposal
 from remediator.history import traffic_of
 from remediator.loads import OUTLET_METRIC, PHASE_METRIC, Phase
 from remediator.records import Intent, Remediation
 from remediator.switches import EVERYTHING, Switches, locks
+from remediator.vitals import Vitals
 
 PHASE_INTERVAL_MS = 2_000
 """Phase meters are read every one to two seconds."""

@@ -8,8 +8,9 @@ from fleet.errors import HallkeeperError
 from fleet.model import Asset, AssetId, Kind, Site
 from fleet.quality import Quality, quality_of
 from remediator.cluster import Cluster, NodeObject, Pod
-from remediator.facts import Drain, Evidence, Instrument, Outlet, Vitals
+from remediator.facts import Evidence, Instrument
 from remediator.proof import Meter, Reading
+from remediator.vitals import Drain, Outlet, Vitals
 from rules.query import Sample
 
 STOP_EVENT_SECONDS = 600

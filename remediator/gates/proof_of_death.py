@@ -1,7 +1,8 @@
 """Silence is not death: a silent node is proven dead, a living one is drained, before anything is taken from it."""
 
-from remediator.facts import Facts, Outlet, Proposal, Refusal, Vitals
+from remediator.facts import Facts, Proposal, Refusal
 from remediator.verbs import Cause, Verb
+from remediator.vitals import Outlet, Vitals
 
 USUAL_SHARE = 0.6
 """Above 60 % of its usual draw an outlet feeds a working machine (design, section 5)."""

@@ -12,7 +12,6 @@ from remediator.facts import (
     Breaker,
     BreakerState,
     Budget,
-    Drain,
     Evidence,
     Facts,
     Freeze,
@@ -21,14 +20,13 @@ from remediator.facts import (
     Instrument,
     JobImpact,
     Lockout,
-    Outlet,
     Proposal,
     Stop,
     Traffic,
-    Vitals,
 )
 from remediator.gates import GATES, judge
 from remediator.verbs import ActionClass, Cause, Lane, Mode, Verb
+from remediator.vitals import Drain, Outlet, Vitals
 
 NOW = 1_700_000_000_000
 NODE, DEVICE = AssetId("dgx-001"), AssetId("k8s-1")

@@ -10,7 +10,6 @@ from remediator.facts import (
     Breaker,
     BreakerState,
     Budget,
-    Drain,
     Evidence,
     Facts,
     Freeze,
@@ -19,14 +18,13 @@ from remediator.facts import (
     Instrument,
     JobImpact,
     Lockout,
-    Outlet,
     Proposal,
     Stop,
     Traffic,
-    Vitals,
 )
 from remediator.gates import GATES, judge
 from remediator.verbs import ActionClass, Cause, Lane, Mode, Verb
+from remediator.vitals import Drain, Outlet, Vitals
 
 NOW = 1_700_000_000_000
 NODE, K8S, RACK = AssetId("dgx-001"), AssetId("k8s-1"), AssetId("r01")
