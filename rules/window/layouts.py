@@ -64,8 +64,11 @@ class Layout:
         return [(ring, ring_of == number) for number, ring in enumerate(rings)]
 
 
-def assign(layout: Layout, board: Board, streams: Streams) -> None:
-    """Give every row of a new layout its stream: its own, or the layout's largest, or a new one."""
+def assign(layout: Layout, at: int, board: Board, streams: Streams) -> None:
+    """Give every row of a new layout its stream: its own, or the layout's largest, or a new one.
+
+    `at` is the time of the frame that brought it: a late one must not add rows to a stream that already has later samples.
+    """
     rows = layout.rows()
     owned = board.stream[rows]
     foreign = np.array([stream >= 0 and streams.sources[stream] != layout.source for stream in owned.tolist()], bool)
@@ -76,11 +79,10 @@ def assign(layout: Layout, board: Board, streams: Streams) -> None:
     homeless = owned < 0
     if not homeless.any():
         return
-    if homeless.all():
+    found, counts = np.unique(owned[~homeless], return_counts=True)
+    home = int(found[counts.argmax()]) if len(found) else -1
+    if home < 0 or at <= streams.latest[home]:
         home = streams.add(layout.source)
-    else:
-        found, counts = np.unique(owned[~homeless], return_counts=True)
-        home = int(found[counts.argmax()])
     streams.rows[home] += int(homeless.sum())
     streams.clean[home] = 0
     for ring, inside in layout.rings():

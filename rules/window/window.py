@@ -175,7 +175,7 @@ class Window:
         layout = registry.registered(table, self)
         self._layouts[frame.source, frame.layout] = layout
         if layout.blocks:
-            assign(layout, self.board, self.streams)
+            assign(layout, frame.at, self.board, self.streams)
             self._structure += 1
         return layout
 
