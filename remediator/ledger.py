@@ -58,8 +58,9 @@ def connect(path: Path) -> sqlite3.Connection:
 class Ledger:
     """One lane's ledger. Every method that writes returns when it is on disk."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, connect: Connect) -> None:
         self._db = connection
+        self._connect = connect
         self.path = path
 
     @classmethod
@@ -79,7 +80,7 @@ class Ledger:
             connection.execute(f"PRAGMA user_version={VERSION}")
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnusableError(f"{path}: {error}, try its backup or another data folder") from error
-        return cls(connection, path)
+        return cls(connection, path, connect)
 
     def close(self) -> None:
         """Give the file back."""
@@ -87,13 +88,23 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
+        """All of it, on disk, or nothing. Raises `LedgerUnusableError` where the disk does not take it."""
         try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._open_again()
+            raise LedgerUnusableError(f"{self.path}: {error}, nothing of it counts; try freeing the disk") from error
+
+    def _open_again(self) -> None:
+        """After a write that failed nothing in memory is believed: what is on disk is read anew."""
+        self._db.close()
+        self._db = self._connect(self.path)
 
     # what is written
 
@@ -188,6 +199,9 @@ class Ledger:
         before = now_ms - KEPT_DAYS * DAY_MS
         with self._transaction() as db:
             db.execute("DELETE FROM intents WHERE closed_at_ms<?", (before,))
+            db.execute(
+                "DELETE FROM memory WHERE name LIKE 'command/%' AND CAST(CAST(value AS TEXT) AS INTEGER)<?", (before,)
+            )
             db.execute(f"DELETE FROM remediations WHERE updated_at_ms<? AND phase IN {TERMINAL_SQL}", (before,))  # noqa: S608
 
     # what is read

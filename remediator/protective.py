@@ -121,6 +121,7 @@ class ProtectiveService:
     async def run(self) -> None:
         """Serve until cancelled; acts under way are brought to their outcomes first."""
         ledger = Ledger.open(self._settings.data / "protective.sqlite")
+        ledger.prune(self._clock.now_ms())
         try:
             outbox = Outbox(ledger, await self._bus.publisher(), signing_key(self._settings), self._clock)
             world = self._world(ledger, outbox)

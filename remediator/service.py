@@ -100,6 +100,7 @@ class RemediatorService:
     async def run(self) -> None:
         """Serve until cancelled; an act under way is brought to its outcome first."""
         ledger = self._open_ledger()
+        ledger.prune(self._clock.now_ms())
         try:
             key = signing_key(self._settings)
             outbox = Outbox(ledger, await self._bus.publisher(), key, self._clock)
