@@ -45,6 +45,8 @@ class ShedCourse:
         self._world = world
         self._batch = Batch(state, world)
         self._tried: set[str] = set()
+        self._needy: set[str] = set()
+        """Phases that were over the target: their meters must answer, or nothing is taken and nothing is proven."""
         self._last_sent_ms = state.created_at_ms
 
     @property
@@ -76,7 +78,8 @@ class ShedCourse:
 
     def _proven(self) -> bool:
         """Every phase at the target in two readings after the last send: done."""
-        findings = [below_proven(phase.meter, self._last_sent_ms, phase.limit_amperes) for phase in self._phases()]
+        wanted = [p for p in self._phases() if p.phase in self._needy or p.load(self._now()) is not None]
+        findings = [below_proven(phase.meter, self._last_sent_ms, phase.limit_amperes) for phase in wanted]
         if not findings or any(finding.verdict is not Verdict.PROVEN for finding in findings):
             return False
         lines = tuple(line for finding in findings for line in finding.lines)
@@ -86,15 +89,17 @@ class ShedCourse:
         return True
 
     def _needs(self) -> dict[str, float] | None:
-        """Watts that must go, by phase; None while metering is lost: nothing starts then, and everything is kept."""
+        """Watts that must go, by measured phase; None while metering is lost: nothing starts then, everything is kept."""
         needs = {}
         for phase in self._phases():
             load = phase.load(self._now())
-            if load is None:
+            if load is not None:
+                amperes = need(load, phase.limit_amperes, self._shed.target, self._shed.margin)
+                needs[phase.phase] = amperes * phase.volts
+            elif phase.phase in self._needy:
                 return None
-            amperes = need(load, phase.limit_amperes, self._shed.target, self._shed.margin)
-            needs[phase.phase] = amperes * phase.volts
-        return needs
+        self._needy |= {phase for phase, watts in needs.items() if watts > 0}
+        return needs or None
 
     def _chosen(self) -> ShedStep | None:
         needs = self._needs()

@@ -84,6 +84,31 @@ async def test_lost_metering_starts_nothing_and_holds_what_is_held(site: Protect
         assert caps(site) == held
 
 
+async def test_a_meter_that_falls_silent_in_the_middle_takes_nothing_more_and_proves_nothing(site: Protecting) -> None:
+    async with site.running():
+        site.plant.dead_pdus.add(A)
+        while "gpu_power_limit" not in site.guard.verbs:
+            await site.clock.advance(0.5)
+        acts = len(site.guard.executed)
+        site.silent_meters.add(B)
+        await site.clock.advance(60)
+        assert len(site.guard.executed) == acts
+        assert "succeeded" not in site.phases(B)
+        site.silent_meters.clear()
+        await site.clock.advance(30)
+        assert "succeeded" in site.phases(B)
+
+
+async def test_a_phase_whose_meter_is_lost_does_not_keep_another_from_being_relieved(site: Protecting) -> None:
+    async with site.running():
+        site.lost_phases.add((B, "3"))
+        await site.clock.advance(10)
+        site.plant.dead_pdus.add(A)
+        await site.clock.advance(40)
+        assert "succeeded" in site.phases(B)
+        assert site.worst(B) <= 0.95
+
+
 async def test_without_the_bus_it_tightens_and_gives_nothing_back(site: Protecting) -> None:
     async with site.running():
         site.bus.down = True

@@ -27,6 +27,9 @@ class Seat:
         self._log, self._at = log, 0
         self.cut = False
         self.deaf = False
+        self.late_ns = 0
+        self.clock: VirtualClock | None = None
+        self._put_at: list[int] = []
         self.spool: list[Claim] = []
 
     async def append(self, claimant: str, *, epoch: int | None, sequence: int, released: bool = False) -> None:
@@ -59,6 +62,10 @@ class Seat:
         if self.deaf:
             raise BusError("away")
         found = self._log.records[self._at :]
+        if self.late_ns and self.clock is not None:
+            now = self.clock.boottime_ns()
+            self._put_at += [now] * (len(self._log.records) - len(self._put_at))
+            found = [claim for claim in found if now - self._put_at[claim.offset] >= self.late_ns]
         self._at += len(found)
         return found
 
@@ -141,6 +148,30 @@ async def test_renewals_that_only_lie_in_a_spool_prolong_nothing() -> None:
     assert one.leaders() == []
     one.seats["a"].heal()
     await one.watch(3)
+    assert one.leaders() == ["a"]
+    await one.end()
+
+
+async def test_a_renewal_that_was_long_on_its_way_counts_from_its_sending() -> None:
+    one = Candidates("a")
+    one.seats["a"].late_ns, one.seats["a"].clock = round(2.5e9), one.clock
+    await one.watch(30.5)
+    assert one.leaders() == ["a"]
+    one.seats["a"].deaf = True
+    await one.watch(2)
+    assert one.leaders() == []
+    await one.end()
+
+
+async def test_a_process_that_was_stopped_does_not_lead_by_what_it_sent_before() -> None:
+    one = Candidates("a")
+    await one.watch(15.5)
+    assert one.leaders() == ["a"]
+    one.clock._elapsed_ns += 20_000_000_000  # SIGSTOP, or the machine slept
+    assert one.leaders() == []
+    await one.clock.advance(0.2)  # its round goes on and reads back the renewal of before
+    assert one.leaders() == []
+    await one.watch(2)
     assert one.leaders() == ["a"]
     await one.end()
 

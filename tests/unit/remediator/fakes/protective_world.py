@@ -43,7 +43,7 @@ class FakeMeters:
 
     def __init__(self, world: "Protecting") -> None:
         self._world = world
-        self._series: dict[tuple[str, str], tuple] = {}
+        self._series: dict[tuple, tuple] = {}
 
     async def read(self, pdu: AssetId, due: frozenset[str]) -> Sequence[Reading]:
         await asyncio.sleep(0)
@@ -53,10 +53,12 @@ class FakeMeters:
 
     def _reading(self, pdu: AssetId, signal: str) -> Reading:
         values = self._world.currents(pdu) if signal == "inlet" else self._world.outlets(pdu)
+        values = {key: value for key, value in values.items() if (pdu, key) not in self._world.lost_phases}
         name, label = (
             ("pdu_phase_current_amperes", "phase") if signal == "inlet" else ("pdu_outlet_power_watts", "outlet")
         )
-        series = self._series.setdefault((pdu, signal), tuple((name, ((label, key),)) for key in values))
+        key = (pdu, signal, tuple(values))
+        series = self._series.setdefault(key, tuple((name, ((label, each),)) for each in values))
         return Reading(
             series=series,
             values=np.array(list(values.values()), dtype=np.float64),
@@ -95,6 +97,7 @@ class Protecting(Serving):
         self.plant.window = self.wider
         self.guard = FakeActuator(self.plant, self.clock, self.data)
         self.silent_meters: set[str] = set()
+        self.lost_phases: set[tuple[str, str]] = set()
         self.rated: dict[str, float] = {}
 
     def outlets(self, pdu: AssetId) -> dict[str, float]:
