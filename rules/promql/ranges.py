@@ -156,13 +156,18 @@ def row_range(now: Pass, block: Block, rows: Rows | None, range_ms: int, offset_
     else:
         reach = streams.reach(board.stream[block.start + rows])
     if block.name in now.window.counts.shortened:
-        heads = now.window.streams.heads[reach.owners]
-        if bool(((reach.first <= heads - block.ring.slots) & (reach.last >= reach.first)).any()):
-            raise EvaluationError(
-                f"{block.name}: the window is full and holds less than the range asks for, try a shorter range, fewer"
-                " metrics, or more memory for the window"
-            )
+        _refuse_what_is_cut_off(now, block, reach)
     return RowRange(board, block, rows, reach)
+
+
+def _refuse_what_is_cut_off(now: Pass, block: Block, reach: Reach) -> None:
+    """Raises `EvaluationError` where a range begins before the oldest sample that a full ring holds."""
+    heads, slots = now.window.streams.heads[reach.owners], block.ring.slots
+    if some((reach.first <= heads - slots + 1) & (heads >= slots) & (reach.last >= reach.first)):
+        raise EvaluationError(
+            f"{block.name}: the window is full and holds less than the range asks for, try a shorter range, fewer metrics,"
+            " or more memory for the window"
+        )
 
 
 @dataclass(slots=True, eq=False)
