@@ -46,7 +46,7 @@ def build(verb: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.command()(version)
-    wanted = {VERBS[verb]} if verb in VERBS else set(VERBS.values())
+    wanted = {VERBS[verb]} if verb in VERBS else set() if verb == "version" else set(VERBS.values())
     for name in dict.fromkeys(VERBS.values()):
         if name not in wanted:
             continue

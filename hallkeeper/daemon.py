@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from enum import StrEnum
 from typing import Protocol
 
 import structlog
@@ -18,8 +20,10 @@ from hallkeeper.notify import notify
 
 STALLED_SECONDS = 30.0
 """A service whose progress stands still for so long is unwell (default of ours; systemd's WatchdogSec is 30 in our units)."""
-DRAIN_SECONDS = 25.0
-"""How long a drain may take before the process goes anyway: below Kubernetes' default grace of 30 s."""
+DRAIN_SECONDS = 23.0
+"""How long a drain may take before services are told again to stop (below Kubernetes' default grace of 30 s) …"""
+LAST_SECONDS = 3.0
+"""… and how long that may take before the process goes anyway."""
 
 log = structlog.get_logger("hallkeeper.daemon")
 
@@ -33,6 +37,15 @@ class Service(Protocol):
     async def run(self) -> None: ...
 
     def not_ready(self) -> str | None: ...
+
+
+class Reload(StrEnum):
+    """What came of reading the files again."""
+
+    TAKEN = "taken"
+    """Nothing changed that is in use, or the services have taken it while they run."""
+    ANEW = "anew"
+    """The services must be made anew to take it."""
 
 
 class AddressInUse(HallkeeperError):
@@ -123,9 +136,11 @@ class Daemon:
         clock: Clock,
         registry: CollectorRegistry,
         listen: str,
-        on_reload: Callable[[], None] | None = None,
+        on_reload: Callable[[], Reload] | None = None,
         addresses: Mapping[str, str] | None = None,
+        leave: Callable[[int], object] = os._exit,
     ) -> None:
+        """`leave` ends the process without any further waiting."""
         self._services = services
         self._clock = clock
         self._registry = registry
@@ -133,6 +148,8 @@ class Daemon:
         self._on_reload = on_reload
         self._addresses = dict(addresses or {})
         self._stop = asyncio.Event()
+        self._leave = leave
+        self._anew = False
         self._reloaded_ok = Gauge(
             "hallkeeper_config_last_reload_successful",
             "1 when the last reload of files was taken, 0 when the old ones were kept.",
@@ -140,11 +157,11 @@ class Daemon:
         )
         self._reloaded_ok.set(1)
 
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; raises what a service raised when it fell over."""
+    async def run(self) -> bool:
+        """Serve until SIGTERM or SIGINT, or until the files must be taken anew (true then); raises what a service raised."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         pulse = Pulse(self._services, started_ns=self._clock.boottime_ns())
         async with listening(status_app(self._services, pulse, self._registry, self._clock), self._listen) as address:
@@ -153,28 +170,44 @@ class Daemon:
                 tasks = [group.create_task(service.run(), name=name) for name, service in self._services.items()]
                 watch = group.create_task(self._watch(pulse, address))
                 await self._stop.wait()
-                notify("STOPPING=1")
-                log.info("draining")
+                log.info("draining", anew=self._anew)
                 watch.cancel()
-                for task in tasks:
-                    task.cancel()
-                _done, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-                for task in late:
-                    log.error("did not drain in time", service=task.get_name(), seconds=DRAIN_SECONDS)
-        log.info("stopped")
+                await self._drained(tasks)
+        log.info("stopped", anew=self._anew)
+        return self._anew
+
+    def _end(self) -> None:
+        notify("STOPPING=1")
+        self._anew = False
+        self._stop.set()
+
+    async def _drained(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        """Cancel, wait, cancel once more (a library may have swallowed it), and in the end go without them."""
+        for seconds in (DRAIN_SECONDS, LAST_SECONDS):
+            for task in tasks:
+                task.cancel()
+            _done, tasks = await asyncio.wait(tasks, timeout=seconds)
+            if not tasks:
+                return
+            log.error("did not drain in time", services=sorted(task.get_name() for task in tasks), seconds=seconds)
+        self._leave(1)
 
     def _reload(self) -> None:
-        if self._on_reload is None:
+        if self._on_reload is None or self._stop.is_set():
             return
         notify("RELOADING=1")
         try:
-            self._on_reload()
+            reload = self._on_reload()
         except HallkeeperError as error:
             self._reloaded_ok.set(0)
             log.error("reload refused, the old files stay in force", why=str(error))
         else:
             self._reloaded_ok.set(1)
-            log.info("reloaded")
+            log.info("reloaded", files=reload.value)
+            if reload is Reload.ANEW:
+                self._anew = True
+                self._stop.set()
+                return
         notify("READY=1")
 
     async def _watch(self, pulse: Pulse, address: str) -> None:

@@ -12,10 +12,6 @@ from fleet.errors import ConfigurationError, HallkeeperError, Problem
 from fleet.loader import load_site
 from fleet.model import Site
 from fleet.settings import Settings, load_settings
-from remediator.playbook_loader import SHIPPED as PLAYBOOKS
-from remediator.playbook_loader import load_playbooks
-from rules.files.load import load_rules
-from rules.service import SHIPPED as RULES
 
 MET = "bus-met"
 """The file in the data folder that names the bus that this installation has spoken to."""
@@ -27,6 +23,11 @@ class DataFolderError(HallkeeperError):
 
 def look_over(path: Path) -> tuple[Settings, Site]:
     """Every file that the installation names. Raises `HallkeeperError` with all mistakes of all of them."""
+    from remediator.playbook_loader import SHIPPED as PLAYBOOKS
+    from remediator.playbook_loader import load_playbooks
+    from rules.files.load import load_rules
+    from rules.service import SHIPPED as RULES
+
     settings = load_settings(path)
     problems: list[Problem] = []
     site: Site | None = None
@@ -92,3 +93,8 @@ async def meet_bus(settings: Settings, clock: Clock, *, partitions: int) -> None
     )
     await bus.close()
     (settings.data / MET).write_text(settings.bus)
+
+
+def partitions(site: Site) -> int:
+    """One partition a zone number, and one for what belongs to none (zone 0)."""
+    return max((asset.zone for asset in site.assets.values()), default=0) + 1

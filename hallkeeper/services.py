@@ -1,6 +1,6 @@
 """The composition root of one daemon: clock, bus, files and sockets are made here and handed to the rooms."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from fleet.model import Site
 from fleet.secrets import read_secret
 from fleet.settings import Settings, load_settings
 from hallkeeper import __version__
-from hallkeeper.daemon import Daemon, Service
-from hallkeeper.preflight import meet_bus, usable
+from hallkeeper.daemon import Daemon, Reload, Service
+from hallkeeper.files import Contents, contents_of
+from hallkeeper.preflight import look_over, meet_bus, partitions, usable
 
 
 class Workshop:
@@ -40,10 +41,17 @@ class Workshop:
 
 
 async def serve(names: Sequence[str], path: Path) -> None:
-    """Run the named services in this process until a signal comes."""
+    """Run the named services in this process until a signal comes; changed files make them anew."""
+    while await serve_once(names, path):
+        continue
+
+
+async def serve_once(names: Sequence[str], path: Path) -> bool:
+    """Make everything from the files as they are, and run it; true when changed files want it made anew."""
     settings = load_settings(path)
     site = load_site(settings.site)
     usable(settings.data)
+    contents = contents_of(path, settings, site)
     clock = SystemClock()
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -57,31 +65,40 @@ async def serve(names: Sequence[str], path: Path) -> None:
         show(bus, registry)
         workshop = Workshop(settings=settings, site=site, bus=bus, clock=clock, registry=registry, stack=stack)
         services = {name: MAKERS[name](workshop) for name in names}
-        await Daemon(
+        return await Daemon(
             services,
             clock=clock,
             registry=registry,
             listen=settings.status_address(names[0]),
-            on_reload=lambda: reload(services, path),
+            on_reload=Reloading(path, contents, services).reload,
             addresses={
                 name: address for name, service in services.items() if (address := getattr(service, "address", None))
             },
         ).run()
 
 
-def partitions(site: Site) -> int:
-    """One partition a zone number, and one for what belongs to none (zone 0)."""
-    return max((asset.zone for asset in site.assets.values()), default=0) + 1
+class Reloading:
+    """Reads the files again when it is told to, and says what that takes."""
 
+    def __init__(self, path: Path, contents: Contents, services: Mapping[str, Service]) -> None:
+        self._path = path
+        self._contents = contents
+        self._services = services
 
-def reload(services: dict[str, Service], path: Path) -> None:
-    """Check the files, then let each service that can take new ones do so; nothing changes when one of them is wrong."""
-    settings = load_settings(path)
-    load_site(settings.site)
-    for service in services.values():
-        take = getattr(service, "reload", None)
-        if callable(take):
-            take()
+    def reload(self) -> Reload:
+        """Check all files first: nothing changes when one of them is wrong. Raises `HallkeeperError` then."""
+        settings, site = look_over(self._path)
+        now = contents_of(self._path, settings, site)
+        if now.others != self._contents.others:
+            return Reload.ANEW
+        if now.rules != self._contents.rules:
+            takers = [getattr(service, "reload", None) for service in self._services.values()]
+            if not all(callable(take) for take in takers):
+                return Reload.ANEW
+            for take in takers:
+                take()  # type: ignore[misc]
+        self._contents = now
+        return Reload.TAKEN
 
 
 def _collectors(workshop: Workshop) -> Service:

@@ -23,7 +23,7 @@ from fleet.errors import HallkeeperError
 from fleet.loader import load_site
 from fleet.secrets import read_secret
 from fleet.settings import Settings, load_settings
-from hallkeeper.services import partitions
+from hallkeeper.preflight import partitions
 from remediator.facts import Stop
 from remediator.half_done import half_done
 from remediator.switches import Switches

@@ -13,8 +13,8 @@ from fleet.clock import SystemClock
 from hallkeeper.forks import WarmSpawner
 from hallkeeper.logs import configure_logs
 from hallkeeper.notify import notify
-from hallkeeper.preflight import look_over, meet_bus, sole, usable
-from hallkeeper.services import partitions, serve
+from hallkeeper.preflight import look_over, meet_bus, partitions, sole, usable
+from hallkeeper.services import serve
 from hallkeeper.supervisor import ChildSpec, Supervisor
 
 SERVICES = ("collectors", "rules", "remediator", "protective", "oncall", "console")

@@ -22,7 +22,7 @@ from fleet.model import Endpoint, Site
 from hallkeeper.demo import stage
 from hallkeeper.demo.installation import install
 from hallkeeper.demo.stage import Process
-from hallkeeper.services import partitions
+from hallkeeper.preflight import partitions
 from rules.query import LiveWindow
 from tests.contract.hallkeeper.test_prometheus_scrapes_us import ready
 from tests.real.servers import free_port

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from ruamel.yaml import YAML
 
 from devices.orders import Order, State
 from devices.wire.ipmi_writer import IpmiWriter
@@ -197,8 +198,40 @@ async def test_a_broken_site_file_is_refused_on_reload_and_the_old_one_stays(her
         return polls_of(await here.page_of("collectors")) > polls
 
     await here.until(polled, "the old site is polled on", seconds=30)
+
+
+async def test_a_changed_site_file_is_taken_on_reload_by_the_same_processes(here):
+    site, told, before = here.site.folder / "site.yaml", len(here.pager.told), names_of(here.word)
+    yaml = YAML(typ="safe")
+    document = yaml.load(site.read_text())
+    document["protected"].remove(document["fabric"]["switches"].pop()["name"])
+    with site.open("w") as out:
+        yaml.dump(document, out)
+    assert 'hallkeeper_targets{job="fabric",state="here"} 2.0' in await here.page_of("collectors")
     os.kill(here.supervisor(), signal.SIGHUP)
-    await here.until(reload_was(here, 1), "the mended file is taken", seconds=60)
+
+    async def taken() -> bool:
+        return 'hallkeeper_targets{job="fabric",state="here"} 1.0' in await here.page_of("collectors")
+
+    await here.until(lambda: here.tried(taken), "the switch is no target any more", seconds=60)
+    await here.until(reload_was(here, 1), "every daemon has taken it", seconds=60)
+    await here.until(lambda: here.tried(ready(here)), "every daemon is ready again", seconds=60)
+    assert names_of(here.word) == before
+    assert here.pager.pages(told) == []
+
+
+def ready(here: House) -> Callable[[], Awaitable[bool]]:
+    """Looks whether every daemon says that it is ready."""
+
+    async def look() -> bool:
+        for service in SERVICES:
+            address = here.logged("listening", service=service)[-1]["address"]
+            async with here.http.get(f"http://{address}/readyz") as answer:
+                if answer.status != 200:
+                    return False
+        return True
+
+    return look
 
 
 def reload_was(here: House, value: int) -> Callable[[], Awaitable[bool]]:
@@ -208,7 +241,7 @@ def reload_was(here: House, value: int) -> Callable[[], Awaitable[bool]]:
         pages = [await here.page_of(service) for service in SERVICES]
         return all(f"hallkeeper_config_last_reload_successful {value:.1f}" in page for page in pages)
 
-    return look
+    return lambda: here.tried(look)
 
 
 def polls_of(page: str) -> float:

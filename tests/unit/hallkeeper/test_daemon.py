@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from fleet.clock import SystemClock
 from fleet.errors import HallkeeperError
-from hallkeeper.daemon import AddressInUse, Daemon, Pulse, listening, status_app
+from hallkeeper.daemon import AddressInUse, Daemon, Pulse, Reload, listening, status_app
 
 
 class Worker:
@@ -105,3 +105,59 @@ async def test_a_reload_that_is_refused_keeps_the_old_files_and_says_so():
     assert not task.done()
     os.kill(os.getpid(), signal.SIGTERM)
     await task
+
+
+async def test_changed_files_end_the_run_so_that_the_services_are_made_anew():
+    worker = Worker()
+    task = await started(daemon_of(worker, on_reload=lambda: Reload.ANEW), worker)
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(5):
+        assert await task is True
+    assert worker.drained
+
+
+async def test_a_reload_that_changes_nothing_lets_everything_run_on():
+    worker = Worker()
+    reloads = []
+    task = await started(daemon_of(worker, on_reload=lambda: reloads.append(1) or Reload.TAKEN), worker)
+    os.kill(os.getpid(), signal.SIGHUP)
+    while not reloads:
+        await asyncio.sleep(0.01)
+    assert not worker.drained
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(5):
+        assert await task is False
+
+
+class Deaf(Worker):
+    """Swallows so many cancellations."""
+
+    def __init__(self, deaf):
+        super().__init__()
+        self.deaf = deaf
+
+    async def run(self):
+        while True:
+            try:
+                await super().run()
+            except asyncio.CancelledError:
+                self.deaf -= 1
+                if self.deaf < 0:
+                    raise
+
+
+@pytest.mark.parametrize(("deaf", "left"), [(1, []), (2, [1])])
+async def test_a_service_that_did_not_hear_is_told_once_more_and_then_left_behind(monkeypatch, deaf, left):
+    monkeypatch.setattr("hallkeeper.daemon.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("hallkeeper.daemon.LAST_SECONDS", 0.1)
+    worker, statuses = Deaf(deaf), []
+    task = await started(daemon_of(worker, leave=statuses.append), worker)
+    os.kill(os.getpid(), signal.SIGTERM)
+    while worker.deaf > (0 if left else -1):
+        await asyncio.sleep(0.01)
+    if left:
+        await asyncio.sleep(0.2)
+        task.cancel()  # in truth the process is gone by now
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert statuses == left

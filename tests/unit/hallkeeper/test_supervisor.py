@@ -71,8 +71,8 @@ async def test_children_forked_from_a_warm_process_report_end_and_are_gone(tmp_p
         "import os, signal, socket, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
         "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
-        "s.send(b'READY=1'); s.close()\n"
         f"open({str(tmp_path / 'warm.pids')!r}, 'a').write(str(os.getpid()) + '\\n')\n"
+        "s.send(b'READY=1'); s.close()\n"
         "while True: time.sleep(0.05)\n"
     )
     from hallkeeper.forks import WarmSpawner
