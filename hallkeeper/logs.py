@@ -36,6 +36,13 @@ class Redactor:
         return text
 
 
+def worth_telling(record: logging.LogRecord) -> bool:
+    """False for uvloop's complaint about a TLS handshake that was given up: whoever gave it up has said so already."""
+    error = record.exc_info[1] if record.exc_info else None
+    given_up = isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+    return not (given_up and record.getMessage().startswith("Fatal error on SSL protocol"))
+
+
 def configure_logs(*, service: str, json_lines: bool | None = None, level: str = "INFO") -> Redactor:
     """Set up structlog and the standard library's logging for one process; returns the redactor to teach secrets to."""
     redactor = Redactor()
@@ -67,5 +74,6 @@ def configure_logs(*, service: str, json_lines: bool | None = None, level: str =
     root.setLevel(level)
     for noisy in ("aiokafka", "kubernetes_asyncio", "pymodbus", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").filters[:] = [worth_telling]
     structlog.contextvars.bind_contextvars(service=service)
     return redactor
