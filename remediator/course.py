@@ -26,6 +26,8 @@ HOLD_SECONDS = 1.0
 """Pause between two rounds of the gates while one of them refuses."""
 WAIT_SECONDS = 0.5
 """Pause between two looks of a waiting step."""
+AGAIN_SECONDS = 2.0
+"""Before a further try of what had no effect (default to tune)."""
 SKIPPED = "Skipped"
 """A step that found its goal reached by somebody else: it is not taken back later."""
 _CUTS = frozenset({Verb.POWER_OFF.value, Verb.OUTLET_OFF.value})
@@ -200,7 +202,9 @@ class Course:
                 return True
             if isinstance(outcome, Cancelled):  # nothing was sent: the gates say when it may be
                 await self._world.clock.sleep(HOLD_SECONDS)
-            elif not isinstance(outcome, TransientFailure) or self._acting.tries(step, item) >= step.tries:
+            elif isinstance(outcome, TransientFailure) and self._acting.tries(step, item) < step.tries:
+                await self._world.clock.sleep(AGAIN_SECONDS)
+            else:
                 return self._failed(step, outcome)
 
     async def _already(self, step: Step) -> bool:

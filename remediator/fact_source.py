@@ -1,12 +1,12 @@
 """Gathers the facts for one proposal: the instruments, the ledger, the switches, the plant and the incidents around it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.model import AssetId, Kind, Site
 from remediator.breaker import breakers_of
 from remediator.budgets import budgets_of, degraded_by
-from remediator.facts import Facts, Freeze, Headroom, JobImpact, Proposal
+from remediator.facts import Approval, Facts, Freeze, Headroom, JobImpact, Proposal
 from remediator.history import WEEK_MS, history_of, traffic_of
 from remediator.ledger import Ledger
 from remediator.playbook import Playbook
@@ -99,7 +99,7 @@ class FactSource:
             cooling_alerts=tuple(sorted(str(a) for a in around.failed & self._coolers(node))),
             jobs=self._jobs(state),
             breakers=breakers_of(domains, proposal.traits.class_, intents, self._site.graph, now_ms),
-            approvals=state.approvals,
+            approvals=_approvals(state, now_ms),
             plan=state.plan,
         )
 
@@ -140,6 +140,13 @@ class FactSource:
 
     def _jobs(self, state: Remediation) -> tuple[JobImpact, ...]:
         return tuple(JobImpact(job=job, gpus=self._sight.gpus_of(job)) for job in sorted(state.memory.get("jobs", {})))
+
+
+def _approvals(state: Remediation, now_ms: int) -> tuple[Approval, ...]:
+    """A yes is needed in time to begin; what began with it is not left half done because it has run out since."""
+    if not state.acted:
+        return state.approvals
+    return tuple(replace(given, expires_at_ms=max(given.expires_at_ms, now_ms + 1)) for given in state.approvals)
 
 
 def scope_of(proposal: Proposal, site: Site) -> frozenset[AssetId]:

@@ -11,7 +11,7 @@ import msgspec
 from bus.events import AlertEvent, AlertState, IncidentState, Moment
 from bus.identity import derived_id
 from fleet.model import AssetId, Site
-from remediator.causes import SILENCES, Symptom, explains, is_cause, same_cause, symptom_of
+from remediator.causes import SILENCES, TOGETHER_MS, Symptom, explains, is_cause, same_cause, symptom_of
 from remediator.incidents import SUPERSEDED, Incident, standing_of, state_of
 from remediator.records import Remediation
 from remediator.transitions import Phase
@@ -189,10 +189,11 @@ class IncidentBook:
 
     def _about(self, state: Remediation) -> Incident | None:
         """The protective lane knows no incidents: its acts belong to that of the asset."""
-        return next(
-            (i for i in self._open.values() if any(a.asset == state.target and a.active for a in i.alerts.values())),
-            None,
-        )
+        for incident in self._open.values():
+            theirs = any(alert.asset == state.target for alert in incident.active)
+            if theirs and state.updated_at_ms >= incident.opened_at_ms - TOGETHER_MS:
+                return incident
+        return None
 
     # time
 

@@ -1,6 +1,6 @@
 """What the remediator reads from the bus: frames into its own window, events, and the topics of the leader."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -40,26 +40,31 @@ class Intake:
 
     async def frames(self) -> None:
         """Frames of every zone, as they come."""
-        reader = await self._bus.reader(topics=[FRAMES], since_ms=self._clock.now_ms() - WARM_MS)
-        await self._loop(reader, self._frames_read)
+        since_ms = self._clock.now_ms() - WARM_MS
+        await self._loop(lambda: self._bus.reader(topics=[FRAMES], since_ms=since_ms), self._frames_read)
 
     async def device_events(self) -> None:
         """What devices told by themselves in the last ten minutes and from now on."""
-        reader = await self._bus.reader(topics=[EVENTS], since_ms=self._clock.now_ms() - WARM_MS)
-        await self._loop(reader, self._events_read)
+        since_ms = self._clock.now_ms() - WARM_MS
+        await self._loop(lambda: self._bus.reader(topics=[EVENTS], since_ms=since_ms), self._events_read)
 
     async def follow(self, take: Heard) -> None:
         """Signed records of the ledger's topic, from the beginning, for a standby and for the other lane's acts."""
-        reader = await self._bus.reader(topics=[REMEDIATIONS])
-        await self._loop(reader, each(take))
+        await self._loop(lambda: self._bus.reader(topics=[REMEDIATIONS]), each(take))
 
     async def _loop(
-        self, consumer: Consumer, handle: Callable[[Sequence[Record]], None], *, commit: bool = False
+        self,
+        opened: Callable[[], Awaitable[Consumer]],
+        handle: Callable[[Sequence[Record]], None],
+        *,
+        commit: bool = False,
     ) -> None:
         """Fetch, handle, commit, for ever; while the bus is away, try again every second."""
+        consumer: Consumer | None = None
         try:
             while True:
                 try:
+                    consumer = consumer or await opened()
                     records = await consumer.fetch(limit=FETCH, timeout_seconds=0.5)
                     handle(records)
                     if commit and records:
@@ -69,7 +74,8 @@ class Intake:
                     await self._clock.sleep(RETRY_SECONDS)
                 self.work += 1
         finally:
-            await consumer.close()
+            if consumer is not None:
+                await consumer.close()
 
     def _frames_read(self, records: Sequence[Record]) -> None:
         now_ms = self._clock.now_ms()
@@ -112,12 +118,11 @@ class Intake:
                     hear(event)
             judged(len(records) < FETCH)
 
-        await self._loop(await self._bus.consumer(group="remediator", topics=[ALERTS]), handle, commit=True)
+        await self._loop(lambda: self._bus.consumer(group="remediator", topics=[ALERTS]), handle, commit=True)
 
-    async def commands(self, take: Heard) -> None:
-        """What operators decide."""
-        consumer = await self._bus.consumer(group="remediator-commands", topics=[COMMANDS])
-        await self._loop(consumer, each(take), commit=True)
+    async def commands(self, take: Heard, *, group: str = "remediator-commands") -> None:
+        """What operators decide; each lane is a group of its own and hears all of it."""
+        await self._loop(lambda: self._bus.consumer(group=group, topics=[COMMANDS]), each(take), commit=True)
 
 
 def each(take: Heard) -> Callable[[Sequence[Record]], None]:

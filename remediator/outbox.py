@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from bus.errors import BusError
-from bus.port import Message, Publisher
+from bus.port import Bus, Message, Publisher
 from bus.signing import SigningKey, sign
 from bus.topics import REMEDIATIONS
 from fleet.clock import Clock
@@ -20,9 +20,10 @@ log = structlog.get_logger("hallkeeper.remediator")
 class Outbox:
     """Drains one ledger; several may ask for it at once, one does it."""
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, key: SigningKey | None, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, bus: Bus, key: SigningKey | None, clock: Clock) -> None:
         self._ledger = ledger
-        self._publisher = publisher
+        self._bus = bus
+        self._publisher: Publisher | None = None
         self._key = key
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -37,6 +38,7 @@ class Outbox:
         """Return when everything that is in the ledger now is accepted. Raises `BusError`."""
         async with self._turn:
             while waiting := self._ledger.outbox(BATCH):
+                self._publisher = self._publisher or await self._bus.publisher()
                 await self._publisher.publish([self._message(item) for item in waiting])
                 self._ledger.published(waiting[-1].sequence)
 

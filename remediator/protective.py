@@ -30,7 +30,7 @@ from remediator.gauges import Gauges
 from remediator.intake import Intake
 from remediator.journal import outgoing
 from remediator.leadership import FileLockLeadership, Leadership
-from remediator.ledger import Ledger
+from remediator.ledger import Ledger, LedgerUnusableError
 from remediator.loads import Loads
 from remediator.meters import MeterReader, Rounds, SnmpMeters
 from remediator.outbox import Outbox
@@ -120,16 +120,18 @@ class ProtectiveService:
 
     async def run(self) -> None:
         """Serve until cancelled; acts under way are brought to their outcomes first."""
-        ledger = Ledger.open(self._settings.data / "protective.sqlite")
+        ledger = self._open_ledger()
         ledger.prune(self._clock.now_ms())
         try:
-            outbox = Outbox(ledger, await self._bus.publisher(), signing_key(self._settings), self._clock)
+            outbox = Outbox(ledger, self._bus, signing_key(self._settings), self._clock)
             world = self._world(ledger, outbox)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._leadership.run(), name="leadership")
                 group.create_task(self._intake.frames(), name="frames")
                 group.create_task(outbox.run(), name="outbox")
-                group.create_task(self._intake.commands(self._desk(ledger).take), name="commands")
+                group.create_task(
+                    self._intake.commands(self._desk(ledger).take, group="protective-commands"), name="commands"
+                )
                 group.create_task(self._plans.run(world.loads), name="plans")
                 group.create_task(self._starting(group), name="starts")
                 await self._serve(world)
@@ -137,6 +139,14 @@ class ProtectiveService:
             ledger.close()
             if isinstance(self._cluster, KubernetesCluster):
                 await self._cluster.close()
+
+    def _open_ledger(self) -> Ledger:
+        """The ledger; where it cannot be used an empty one beside it: this lane must still be able to tighten."""
+        try:
+            return Ledger.open(self._settings.data / "protective.sqlite")
+        except LedgerUnusableError as error:
+            log.error("a spare ledger is used, what is held is not known", why=str(error))
+            return Ledger.open(self._settings.data / "protective.spare.sqlite")
 
     def _world(self, ledger: Ledger, outbox: Outbox) -> ShedWorld:
         def told(state: Remediation, gate: str) -> None:

@@ -103,7 +103,7 @@ class RemediatorService:
         ledger.prune(self._clock.now_ms())
         try:
             key = signing_key(self._settings)
-            outbox = Outbox(ledger, await self._bus.publisher(), key, self._clock)
+            outbox = Outbox(ledger, self._bus, key, self._clock)
             leadership = self._leadership or await self._candidate()
             succession = Succession(site=self._site, ledger=ledger, trusted=self._trusted, lane=Lane.CORRECTIVE)
             async with asyncio.TaskGroup() as group:

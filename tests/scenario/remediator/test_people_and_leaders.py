@@ -59,6 +59,16 @@ async def test_an_approval_past_its_own_time_is_none(tmp_path: Path) -> None:
         assert site.actuator.executed == []
 
 
+async def test_what_began_with_a_yes_is_not_left_half_done_when_the_yes_runs_out(tmp_path: Path) -> None:
+    site = Serving(tmp_path, mode="approve")
+    async with site.running():
+        await hang(site)
+        await site.clock.advance(20)
+        site.command("approve", the_id(site), expires_at_ms=site.clock.now_ms() + 5_000)
+        await site.clock.advance(120)
+        assert site.phases(NODE)[-1] == "succeeded"
+
+
 async def test_a_denied_remediation_ends(tmp_path: Path) -> None:
     site = Serving(tmp_path, mode="approve")
     async with site.running():
