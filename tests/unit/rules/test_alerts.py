@@ -128,6 +128,28 @@ def test_a_device_that_falls_silent_while_clearing_does_not_clear(bench) -> None
     assert b.states(range(2_000, 10_000, 1_000), lambda _: None) == [(6_000, "unknown")]
 
 
+def test_clearing_begins_anew_after_a_gap(bench) -> None:
+    b = bench(
+        RULE.replace("        for: 10s\n", ""),
+        "groups: {g: {Hot: {clear: temperature < 70, clear_for: 3s, hold_over_gap: 60s}}}",
+    )
+    b.at(0, {S: 90.0})
+    b.at(1_000, {S: 60.0})
+    b.feed(2_000, {S: 60.0}, quality=[2])
+    assert b.at(2_000) == []
+    assert b.states(range(10_000, 20_000, 1_000), lambda _: {S: 60.0}) == [(13_000, "resolved")]
+
+
+def test_a_second_gap_is_held_as_long_as_the_first(bench) -> None:
+    b = bench(RULE.replace("        for: 10s\n", ""), "groups: {g: {Hot: {clear: temperature < 70, hold_over_gap: 10s}}}")
+    b.at(0, {S: 90.0})
+    b.feed(1_000, {S: 0.0}, quality=[2])
+    assert b.states(range(1_000, 9_000, 1_000), lambda _: None) == []
+    assert b.at(9_000, {S: 75.0}) == []
+    b.feed(10_000, {S: 0.0}, quality=[2])
+    assert b.states(range(10_000, 30_000, 1_000), lambda _: None) == [(20_000, "unknown")]
+
+
 def test_without_a_sidecar_a_gap_resolves_as_in_prometheus(bench) -> None:
     b = bench(RULE.replace("        for: 10s\n", ""))
     b.at(0, {S: 90.0})

@@ -63,6 +63,7 @@ def test_a_source_that_becomes_fast_after_a_long_time_loses_nothing() -> None:
     for step in range(240):
         feed.put(500_000 + step * 250, {"a1": 1.0})
     assert feed.ask("count_over_time(a[60s])", 559_750) == {"1": 240.0}
+    assert len(feed.live.since("a", {}, 500_000)) == 239
 
 
 def test_a_frame_that_is_older_than_the_ring_is_dropped_and_counted() -> None:
