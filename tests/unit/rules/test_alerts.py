@@ -141,7 +141,9 @@ def test_clearing_begins_anew_after_a_gap(bench) -> None:
 
 
 def test_a_second_gap_is_held_as_long_as_the_first(bench) -> None:
-    b = bench(RULE.replace("        for: 10s\n", ""), "groups: {g: {Hot: {clear: temperature < 70, hold_over_gap: 10s}}}")
+    b = bench(
+        RULE.replace("        for: 10s\n", ""), "groups: {g: {Hot: {clear: temperature < 70, hold_over_gap: 10s}}}"
+    )
     b.at(0, {S: 90.0})
     b.feed(1_000, {S: 0.0}, quality=[2])
     assert b.states(range(1_000, 9_000, 1_000), lambda _: None) == []

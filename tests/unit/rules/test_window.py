@@ -25,7 +25,9 @@ class Feed:
         self.window = self.live.window
         self.writer = FrameWriter(1)
 
-    def frame(self, at: int, series: dict[str, float], source: str = "s/1", quality: list[int] | None = None) -> list[bytes]:
+    def frame(
+        self, at: int, series: dict[str, float], source: str = "s/1", quality: list[int] | None = None
+    ) -> list[bytes]:
         layout = SeriesLayout.of([(name[0], (("id", name[1:]),)) for name in series])
         marks = None if quality is None else np.array(quality, dtype=np.uint8)
         return [m.value for m in self.writer.messages(source, 1, layout, at, np.array(list(series.values())), marks)]
@@ -206,7 +208,9 @@ def test_a_frame_with_too_few_values_is_refused_and_the_next_is_taken() -> None:
     feed = Feed()
     feed.put(0, {"a1": 1.0, "a2": 1.0})
     frame = decode_frame(feed.frame(1_000, {"a1": 7.0, "a2": 7.0})[-1])
-    short = type(frame)(source=frame.source, boot=frame.boot, sequence=99, layout=frame.layout, at=frame.at, values=frame.values[:8])
+    short = type(frame)(
+        source=frame.source, boot=frame.boot, sequence=99, layout=frame.layout, at=frame.at, values=frame.values[:8]
+    )
     feed.live.append(encode_frame(short))
     assert feed.window.counts.malformed == 1
     feed.put(2_000, {"a1": 2.0, "a2": 2.0})

@@ -1,0 +1,182 @@
+"""When groups are judged, when silence means nothing, and how device events count."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.events import DeviceEvent
+from bus.frames import FrameWriter
+from bus.port import Record
+from fleet.errors import Malformed
+from fleet.model import Asset, AssetId, Kind
+from rules.events import EventCounters
+from rules.files.model import RuleGroup
+from rules.lag import Lag
+from rules.query import LiveWindow, Query
+from rules.timetable import Timetable
+from rules.window.sequences import Sequences
+
+
+def table() -> Timetable:
+    return Timetable(
+        {
+            "a": RuleGroup(uid="a", name="a", rules=(), interval_ms=1_000),
+            "p": RuleGroup(uid="p", name="p", rules=(), interval_ms=5_000, protective=True),
+        }
+    )
+
+
+def test_every_group_is_due_at_the_start_and_then_once_an_interval() -> None:
+    turns = table()
+    assert turns.due(0) == ["a", "p"]
+    assert turns.due(999) == []
+    assert turns.due(1_000) == ["a"]
+    assert turns.due(5_000) == ["a", "p"]
+
+
+def test_what_arrives_wakes_a_group_at_once_but_not_within_its_spacing() -> None:
+    turns = table()
+    turns.due(0)
+    turns.wake(["a", "p"])
+    assert turns.due(9) == []
+    assert turns.due(10) == ["p"]
+    assert turns.due(39) == []
+    assert turns.due(40) == ["a"]
+    turns.wake(["a"])
+    assert turns.due(500) == ["a"]
+
+
+def test_the_wait_ends_when_the_next_group_is_due() -> None:
+    turns = table()
+    turns.due(0)
+    assert turns.seconds_until_next(400) == 0.6
+    turns.wake(["p"])
+    assert turns.seconds_until_next(4) == 0.006
+    assert turns.seconds_until_next(50_000) == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=60))
+def test_no_group_starves_and_none_is_judged_too_often(steps: list[tuple[int, bool]]) -> None:
+    turns, now, begun = table(), 0, 0
+    assert turns.due(0)
+    for advance, wakes in steps:
+        now += advance
+        if wakes:
+            turns.wake(["a"])
+        if "a" in turns.due(now):
+            assert now - begun >= 40
+            begun = now
+        assert now - begun < 1_000
+
+
+def record(at_ms: int, partition: int = 1) -> Record:
+    return Record("telemetry.frames", partition, 0, "k", b"", (), at_ms)
+
+
+def test_old_records_mean_that_the_bus_lags() -> None:
+    lag = Lag(0)
+    lag.took([record(9_000)], 10_000)
+    assert not lag.lagging
+    lag.took([record(9_000), record(1_000, partition=2)], 10_000)
+    assert lag.lagging
+    assert lag.milliseconds == 9_000
+    lag.took([], 10_000)
+    assert not lag.lagging
+
+
+def test_silence_asks_the_bus_whether_it_is_still_there() -> None:
+    lag = Lag(0)
+    lag.took([record(0)], 0)
+    lag.took([], 2_000)
+    assert not lag.quiet(2_000)
+    assert lag.quiet(3_000)
+    lag.asked(None, 3_000)
+    assert lag.lagging
+    lag.asked(0, 6_000)
+    assert not lag.lagging
+
+
+def event(at_ms: int = 0, code: str = "79", asset: str = "dgx-001", text: str = "") -> DeviceEvent:
+    return DeviceEvent(asset=asset, source="s", kind="xid", code=code, severity="critical", text=text, at_ms=at_ms)
+
+
+def counters() -> EventCounters:
+    node = Asset(
+        id=AssetId("dgx-001"), kind=Kind.NODE, zone=3, labels={"node": "dgx-001", "rack": "r1", "zone": "3", "row": "x"}
+    )
+    return EventCounters({"dgx-001": node})
+
+
+def increase(
+    counts: EventCounters, times: list[int], window: LiveWindow | None = None
+) -> list[tuple[dict[str, str], float]]:
+    window = window or LiveWindow(depth_seconds=600)
+    writer = FrameWriter(1)
+    for at in times:
+        for message in counts.frames(at, writer):
+            window.append(message.value)
+    found = Query.compile("increase(device_events_total[5m])").evaluate(window, times[-1] + 1)
+    return [(dict(sample.labels), sample.value) for sample in found]
+
+
+def test_a_first_event_is_an_increase_with_the_assets_labels() -> None:
+    counts = counters()
+    assert counts.count(event(1_000_000), 1_000_000)
+    ((labels, value),) = increase(counts, [1_000_000])
+    assert labels == {"asset": "dgx-001", "node": "dgx-001", "rack": "r1", "zone": "3", "kind": "xid", "code": "79"}
+    assert value > 0
+
+
+def test_the_same_event_counts_once() -> None:
+    counts = counters()
+    assert counts.count(event(), 0)
+    assert not counts.count(event(), 0)
+    assert counts.count(event(text="another"), 0)
+
+
+def test_an_old_event_counts_without_an_increase() -> None:
+    counts = counters()
+    counts.count(event(0), 1_000_000)
+    ((_, value),) = increase(counts, [1_000_000, 1_015_000])
+    assert value == 0
+
+
+def test_an_event_after_a_restart_is_an_increase_of_one() -> None:
+    before = counters()
+    for number in range(5):
+        before.count(event(text=str(number)), 0)
+    after = counters()
+    after.restore(before.state())
+    assert not after.count(event(text="3"), 0)
+    assert after.count(event(1_000_000, text="new"), 1_000_000)
+    ((_, value),) = increase(after, [1_000_000])
+    assert 1 <= value < 3  # Prometheus extends what two samples show
+
+
+def test_an_unknown_asset_still_counts() -> None:
+    counts = counters()
+    counts.count(event(asset="stranger"), 0)
+    ((labels, _),) = increase(counts, [1_000])
+    assert labels == {"asset": "stranger", "kind": "xid", "code": "79"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00", b"\x81\xa1a\x01"])
+def test_damaged_counters_are_refused(damage: bytes) -> None:
+    with pytest.raises(Malformed):
+        counters().restore(damage)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 80)), max_size=200))
+def test_sequences_know_exactly_what_they_saw(frames: list[tuple[int, int]]) -> None:
+    sequences, seen = Sequences(), set()
+    for boot, sequence in frames:
+        assert sequences.add("s", boot, sequence) is ((boot, sequence) not in seen)
+        seen.add((boot, sequence))
+
+
+def test_sequences_stay_small() -> None:
+    sequences = Sequences()
+    for sequence in range(0, 100_000, 2):
+        assert sequences.add("s", 1, sequence)
+    (seen,) = sequences._sources["s"].values()
+    assert len(seen.firsts) <= 64
