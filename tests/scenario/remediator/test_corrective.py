@@ -67,7 +67,24 @@ async def test_a_partition_hides_twelve_healthy_nodes_no_act_and_exactly_one_pag
         await large.clock.advance(400)
         assert large.actuator.executed == []
         assert len(large.pages()) == 1
-        assert {event.phase for event in large.remediations().values()} <= {"superseded"}
+
+
+async def test_remedies_that_had_begun_are_superseded_by_the_cause_that_is_found_late(site: Serving) -> None:
+    nodes = [f"dgx-{n:03}" for n in range(1, 5)]
+    site.plant.add_job("train/llm", nodes)
+    async with site.running():
+        for node in nodes:
+            site.plant.nodes[node].partitioned = True
+        await site.clock.advance(10)
+        for node in nodes:
+            site.alert(HUNG, asset=node)
+        await site.clock.advance(6)
+        assert {event.phase for event in site.remediations().values()} == {"denied"}
+        site.alert(TOGETHER, zone="1")
+        await site.clock.advance(60)
+        assert {event.phase for event in site.remediations().values()} == {"superseded"}
+        assert site.actuator.executed == []
+        assert len(site.pages()) == 1
 
 
 async def test_without_the_zone_alert_a_partition_still_costs_no_act_and_one_page(large: Serving) -> None:
