@@ -147,8 +147,6 @@ class RulesService:
     def _ticks(self) -> int:
         return self._clock.boottime_ns() // 1_000_000
 
-    # --- frames ------------------------------------------------------------------------------------------------------
-
     async def _rebuild(self, frames: Consumer) -> None:
         """Fill the window with what the bus still holds; nothing is judged before."""
         while await self._backlog(frames) != 0:
@@ -255,8 +253,6 @@ class RulesService:
             self._tally.waiting = len(self._outbox)
         self._failing = None
         return True
-
-    # --- what survives -----------------------------------------------------------------------------------------------
 
     def _restore(self) -> None:
         """Alerts and counters of before; a file that cannot be read is named and left aside."""

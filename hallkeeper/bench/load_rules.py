@@ -116,23 +116,16 @@ def feed(seed: int, seconds: int) -> None:
     out.flush()
 
 
+def head_of(name: str, labels: dict[str, str], left_out: frozenset[str]) -> str:
+    """A series as a page writes it, up to its value."""
+    return name + "{" + ",".join(f'{label}="{text}"' for label, text in labels.items() if label not in left_out) + "} "
+
+
 async def serve(seed: int) -> None:
     """Pages for Prometheus: one path a node, one for the jobs."""
-    values = Values(seed)
-    heads = [
-        [
-            name
-            + "{"
-            + ",".join(f'{label}="{text}"' for label, text in labels.items() if label not in {"job", "instance"})
-            + "} "
-            for name, labels in series_of(node)
-        ]
-        for node in range(NODES)
-    ]
-    job_page = "".join(
-        name + "{" + ",".join(f'{label}="{text}"' for label, text in labels.items() if label != "job") + "} 1\n"
-        for name, labels in jobs()
-    )
+    values, scraped = Values(seed), frozenset({"job", "instance"})
+    heads = [[head_of(name, labels, scraped) for name, labels in series_of(node)] for node in range(NODES)]
+    job_page = "".join(head_of(name, labels, scraped) + "1\n" for name, labels in jobs())
 
     async def page(request: web.Request) -> web.Response:
         node = int(request.match_info["node"])

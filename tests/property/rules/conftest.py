@@ -335,11 +335,10 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
         pytest.skip("the oracle needs Go; promtool judges instead")
     program = Path(os.environ.get("HALLKEEPER_ORACLE", tmp_path_factory.mktemp("oracle") / "oracle"))
     if not program.exists():
-        built = subprocess.run(
-            [go, "build", "-o", program, "."], cwd=ORACLE, capture_output=True, text=True, check=False, timeout=110
-        )
-        if built.returncode:
-            pytest.skip(f"the oracle does not build here: {built.stderr[-300:]}")
+        try:
+            subprocess.run([go, "build", "-o", program, "."], cwd=ORACLE, capture_output=True, check=True, timeout=110)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"the oracle does not build here: {str(error.stderr)[-300:]}")
     asked = Oracle(program)
     yield asked
     asked.close()

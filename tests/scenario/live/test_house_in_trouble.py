@@ -263,3 +263,4 @@ async def test_sigterm_leaves_no_process_and_no_socket_behind(here):
     assert sockets_below(here.data) == []
     assert here.logged("killed: did not drain in time") == []
     assert here.logged("did not drain in time") == []
+    assert [line for line in here.log() if "exception" in line] == []

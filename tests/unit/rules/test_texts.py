@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,6 @@ from rules.promql.parse import parse
 from rules.promql.regex import UnsupportedPattern, compiled
 from rules.promql.selecting import plain_number
 from rules.templates import Template, TemplateError
-
-import numpy as np
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bus.frames import STALE, FrameWriter, SeriesLayout, encode_frame, decode_frame
+from bus.frames import STALE, FrameWriter, SeriesLayout, decode_frame, encode_frame
 from fleet.errors import Malformed
 from rules.promql.errors import EvaluationError
 from rules.promql.passes import Pass
