@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from bus.frames import SeriesTable, decode
 from bus.port import Bus, open_bus
@@ -38,8 +38,7 @@ LONGEST_GAP_SECONDS = 12.0
 
 def with_bad_devices(site: Path, ports: Sequence[tuple[int, int]]) -> None:
     """One more device of every kind, all of which babble, each on UDP and TCP ports of its own."""
-    yaml = YAML(typ="safe")
-    document = yaml.load(site.read_text())
+    document = yaml.safe_load(site.read_text())
     datagrams = [f"127.0.0.1:{udp}" for udp, _ in ports]
     streams = [f"127.0.0.1:{tcp}" for _, tcp in ports]
     rack = document["halls"][0]["rows"][-1]["racks"][-1]
@@ -60,7 +59,7 @@ def with_bad_devices(site: Path, ports: Sequence[tuple[int, int]]) -> None:
     cooling["cdus"].append({**cooling["cdus"][0], "name": "bad-cdu", "address": streams[3]})
     fabric["switches"].append({"name": "bad-leaf", "exporter": f"http://{streams[4]}/metrics", "ports": []})
     with site.open("w") as out:
-        yaml.dump(document, out)
+        yaml.safe_dump(document, out)
 
 
 def parted(site: Site) -> tuple[list[Endpoint], list[Endpoint]]:

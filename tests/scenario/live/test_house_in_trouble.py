@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from ruamel.yaml import YAML
+import yaml
 
 from devices.orders import Order, State
 from devices.wire.ipmi_writer import IpmiWriter
@@ -202,11 +202,10 @@ async def test_a_broken_site_file_is_refused_on_reload_and_the_old_one_stays(her
 
 async def test_a_changed_site_file_is_taken_on_reload_by_the_same_processes(here):
     site, told, before = here.site.folder / "site.yaml", len(here.pager.told), names_of(here.word)
-    yaml = YAML(typ="safe")
-    document = yaml.load(site.read_text())
+    document = yaml.safe_load(site.read_text())
     document["protected"].remove(document["fabric"]["switches"].pop()["name"])
     with site.open("w") as out:
-        yaml.dump(document, out)
+        yaml.safe_dump(document, out)
     assert 'hallkeeper_targets{job="fabric",state="here"} 2.0' in await here.page_of("collectors")
     os.kill(here.supervisor(), signal.SIGHUP)
 
