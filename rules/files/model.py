@@ -33,6 +33,8 @@ class Sidecar:
     """For so long, without a break."""
     hold_over_gap_ms: int = 0
     """An alert whose device fell silent stays for so long, and then ends as unknown."""
+    catalogue: tuple[str, ...] = ()
+    """The entries of the detection catalogue that the alert implements: `A03`, `B21`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,11 @@ class AlertRule:
     labels: Mapping[str, Template] = field(default_factory=dict)
     annotations: Mapping[str, Template] = field(default_factory=dict)
     sidecar: Sidecar = Sidecar()
+
+    @property
+    def catalogue(self) -> tuple[str, ...]:
+        """The entries of the detection catalogue that it implements, as its sidecar says."""
+        return self.sidecar.catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
-"""`X.hallkeeper.yaml` beside `X.yaml`: clear thresholds, holds over gaps, protective groups."""
+"""`X.hallkeeper.yaml` beside `X.yaml`: clear thresholds, holds over gaps, entries of the catalogue, protective groups."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ from rules.promql.errors import ExpressionError
 from rules.promql.parse import parse
 from rules.promql.plan import Planner
 
-_FIELDS: Final = ("clear", "clear_for", "hold_over_gap")
+_FIELDS: Final = ("clear", "clear_for", "hold_over_gap", "catalogue")
+_ENTRY: Final = re.compile(r"[A-E][0-9]{2}\Z")
+"""An entry of the detection catalogue: A03, B21."""
 _NOTHING: Final = Sidecar()
 
 
@@ -92,7 +95,29 @@ def _sidecar(fields: Fields, mistakes: Mistakes) -> Sidecar:
             where = f" at {error.where} of the expression" if error.where else ""
             mistakes.add(node, fields.at("clear"), f"{error.message}{where}")
     hold = fields.duration_ms("hold_over_gap")
-    return Sidecar(clear=clear, clear_tree=tree, clear_for_ms=fields.duration_ms("clear_for"), hold_over_gap_ms=hold)
+    return Sidecar(
+        clear=clear,
+        clear_tree=tree,
+        clear_for_ms=fields.duration_ms("clear_for"),
+        hold_over_gap_ms=hold,
+        catalogue=_entries(fields, mistakes),
+    )
+
+
+def _entries(fields: Fields, mistakes: Mistakes) -> tuple[str, ...]:
+    """The entries of the detection catalogue, each once."""
+    found: list[str] = []
+    for number, node in enumerate(fields.items("catalogue")):
+        path = f"{fields.at('catalogue')}[{number}]"
+        if not isinstance(node, Scalar):
+            mistakes.add(node, path, "must be an entry of the catalogue", "such as A07")
+        elif not _ENTRY.match(node.text):
+            mistakes.add(node, path, f"{node.text!r} is no entry of the catalogue", "a letter A to E and two digits")
+        elif node.text in found:
+            mistakes.add(node, path, f"{node.text!r} is there twice", "keeping one of them")
+        else:
+            found.append(node.text)
+    return tuple(found)
 
 
 class _Anything(frozenset[str]):

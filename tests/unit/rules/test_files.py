@@ -140,6 +140,12 @@ def test_a_sidecar_adds_what_operators_ask_for(tmp_path: Path) -> None:
         ("groups: {g: {A: {clear: 'x <'}}}", "try promtool"),
         ("groups: {g: {A: {clearly: x}}}", "unknown field 'clearly', try 'clear'"),
         ("groups: {g: {A: {clear_for: long}}}", "not a valid duration"),
+        ("groups: {g: {A: {catalogue: [A01, F02]}}}", "'F02' is no entry of the catalogue, try a letter A to E"),
+        ("groups: {g: {A: {catalogue: [a01]}}}", "'a01' is no entry"),
+        ("groups: {g: {A: {catalogue: [A011]}}}", "'A011' is no entry"),
+        ("groups: {g: {A: {catalogue: [A01, A01]}}}", "'A01' is there twice"),
+        ("groups: {g: {A: {catalogue: A01}}}", "must be a list"),
+        ("groups: {g: {A: {catalogue: [[A01]]}}}", "must be an entry"),
         ("protective: [pdu]", "the rule file has no group 'pdu'"),
         ("protektive: [g]", "unknown field 'protektive', try 'protective'"),
     ],
@@ -148,6 +154,18 @@ def test_a_sidecars_mistakes_are_its_own(tmp_path: Path, sidecar: str, said: str
     (first, *_) = mistakes(tmp_path, GOOD, sidecar)
     assert said in first
     assert first.startswith("r.hallkeeper.yaml:1:")
+
+
+def test_a_sidecar_names_the_entries_of_the_catalogue(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    write(tmp_path, "groups: {g: {A: {catalogue: [A01, E08]}}}", "r.hallkeeper.yaml")
+    (group,) = load_rules([tmp_path]).groups
+    assert [rule.catalogue for rule in group.rules[:2]] == [("A01", "E08"), ("A01", "E08")]
+
+
+def test_a_mistaken_entry_is_named_at_its_place(tmp_path: Path) -> None:
+    (only,) = mistakes(tmp_path, GOOD, "groups:\n  g:\n    A:\n      catalogue:\n        - A01\n        - Z09\n")
+    assert only.startswith("r.hallkeeper.yaml:6:11: groups.g.A.catalogue[1]: ")
 
 
 def test_sidecars_are_no_rule_files(tmp_path: Path) -> None:
