@@ -1,4 +1,6 @@
-"""What the site file says, as series to join on: power, cooling and fabric are relations, a node has two feeds. Pure."""
+"""What the site file says, as series to join on: power, cooling and fabric are relations, a node has two feeds. And the
+thresholds that rules compare with. Pure.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,6 +13,7 @@ from bus.frames import FrameWriter, SeriesLayout
 from bus.port import Message
 from devices.reading import Series
 from fleet.model import Asset, AssetId, Kind, Site
+from fleet.thresholds import METRIC, site_thresholds
 
 SOURCE = "site/fleet"
 SERIES_A_FRAME = 4096
@@ -26,13 +29,25 @@ class Sheet:
     values: npt.NDArray[np.float64]
 
 
-def sheets_of(site: Site, zones: frozenset[int]) -> tuple[Sheet, ...]:
-    """The series of the zones that are polled here, ready to be sent."""
+def sheets_of(site: Site, zones: frozenset[int], thresholds: Mapping[str, float]) -> tuple[Sheet, ...]:
+    """The series of the zones that are polled here, ready to be sent; `thresholds` are those that the settings name.
+
+    Thresholds belong to the whole site and are published once: by whoever polls its lowest zone.
+    """
     by_zone: dict[int, list[tuple[Series, float]]] = defaultdict(list)
     for asset in site.assets.values():
         if asset.zone in zones:
             by_zone[asset.zone] += [_final(site, asset, *one) for one in _series_of(site, asset)]
+    lowest = min((asset.zone for asset in site.assets.values()), default=None)
+    if lowest is not None and lowest in zones:
+        by_zone[lowest] += _thresholds(site, thresholds)
     return tuple(_sheets(by_zone))
+
+
+def _thresholds(site: Site, thresholds: Mapping[str, float]) -> Iterator[tuple[Series, float]]:
+    """One series a threshold, without asset or zone, so that `on ()` finds exactly one."""
+    for name, value in site_thresholds(thresholds).items():
+        yield (METRIC, (("instance", site.name), ("job", "fleet"), ("name", name))), value
 
 
 def messages_of(sheets: tuple[Sheet, ...], writer: FrameWriter, now_ms: int) -> list[Message]:

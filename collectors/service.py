@@ -238,7 +238,7 @@ class CollectorService:
                 self._queue(target)
 
     async def _tell_inventory(self) -> None:
-        sheets = sheets_of(self._site, zones_of(self._site, self._settings))
+        sheets = sheets_of(self._site, zones_of(self._site, self._settings), self._settings.thresholds)
         while True:
             self._outbox.put(messages_of(sheets, self._writer, self._clock.now_ms()))
             self.progress += 1

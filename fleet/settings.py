@@ -16,6 +16,8 @@ from fleet.entry import Entry, FilePath, Several
 from fleet.errors import SettingsError, in_order
 from fleet.mistakes import problems_of
 from fleet.references import SecretRef, secret_problems
+from fleet.thresholds import THRESHOLDS
+from fleet.thresholds.checks import threshold_problems
 
 DAEMONS = ("collectors", "rules", "remediator", "protective", "oncall")
 """Services with an address of their own beside the console's, in the order of their default ports."""
@@ -151,6 +153,10 @@ class Settings(Entry):
     """Keys that sign and keys that are believed."""
     intervals: Intervals = Intervals()
     """Seconds between two reads, by signal."""
+    thresholds: Annotated[
+        dict[str, float], Field(json_schema_extra={"propertyNames": {"enum": sorted(THRESHOLDS)}})
+    ] = Field(default_factory=dict)
+    """Numbers that rules compare with, by name (see thresholds.md); what is not named keeps its default."""
     model_config = ConfigDict(validate_default=True)
 
     _base: Path = PrivateAttr(default=Path())
@@ -178,6 +184,7 @@ def load_settings(path: Path | str, *, check_secrets: bool = True, environ: Mapp
         settings = Settings.model_validate(document.data, context={"base": path.parent})
     except ValidationError as error:
         problems += problems_of(error, document, Settings)
+    problems += threshold_problems(document)
     if check_secrets:
         problems += secret_problems(document, (), path.parent, environ)[0]
     if problems or settings is None:

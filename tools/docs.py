@@ -5,6 +5,7 @@ from pathlib import Path
 from dashboards.generate import main as write_dashboards
 from fleet.metrics import markdown
 from fleet.pages import settings_page, site_page
+from fleet.thresholds.page import thresholds_page
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -14,6 +15,7 @@ def main() -> None:
     (REFERENCE / "metrics.md").write_text(markdown())
     (REFERENCE / "settings.md").write_text(settings_page())
     (REFERENCE / "site-file.md").write_text(site_page())
+    (REFERENCE / "thresholds.md").write_text(thresholds_page())
     write_dashboards()
 
 

@@ -21,6 +21,11 @@ JOBS = (
         gauge("fleet_rack_power_limit_watts", "The most that may be drawn in a rack", 0, 1e6),
         info("fleet_cools", "A loop that cools a rack", "cdu", "loop"),
         info("fleet_fabric_links", "A switch port with a node behind it", "switch", "port"),
+        gauge(
+            "fleet_threshold",
+            "A number that rules compare with, as the site has it (see thresholds.md), in the unit that its name ends in",
+            labels=("name",),
+        ),
     ),
     *produced_by(
         "collectors, from the scheduler",

@@ -5,6 +5,7 @@ from pathlib import Path
 from bus.frames import FrameWriter, SeriesTable, decode, values_of
 from collectors.inventory import SERIES_A_FRAME, messages_of, sheets_of
 from fleet.loader import load_site
+from fleet.thresholds import METRIC, THRESHOLDS
 
 SITE = """
 site: mini
@@ -41,7 +42,7 @@ def series_of(tmp_path: Path, zones: frozenset[int] | None = None) -> dict[str, 
     site = load_site(path, check_secrets=False)
     wanted = zones or frozenset(asset.zone for asset in site.assets.values())
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for sheet in sheets_of(site, wanted):
+    for sheet in sheets_of(site, wanted, {}):
         for (name, labels), value in zip(sheet.layout.series, sheet.values.tolist(), strict=True):
             found.setdefault(name, []).append((dict(labels), value))
     return found
@@ -94,7 +95,7 @@ def test_limits_cooling_and_fabric_are_there(tmp_path: Path) -> None:
 def test_frames_of_the_inventory_go_to_their_zones_partition(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(SITE)
-    sheets = sheets_of(load_site(path, check_secrets=False), frozenset({3}))
+    sheets = sheets_of(load_site(path, check_secrets=False), frozenset({3}), {})
     messages = messages_of(sheets, FrameWriter(1), 1_000)
     tables = [one for message in messages if isinstance(one := decode(message.value), SeriesTable)]
     frames = [one for message in messages if not isinstance(one := decode(message.value), SeriesTable)]
@@ -102,3 +103,23 @@ def test_frames_of_the_inventory_go_to_their_zones_partition(tmp_path: Path) -> 
     assert {message.partition for message in messages} == {3}
     assert sum(len(values_of(frame)) for frame in frames) == sum(len(table.series) for table in tables)
     assert all(len(table.series) <= SERIES_A_FRAME for table in tables)
+
+
+def test_thresholds_are_published_once_for_the_site_as_its_settings_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    site = load_site(path, check_secrets=False)
+    zones = sorted({asset.zone for asset in site.assets.values()})
+    set_here = {"coolant_supply_hot_celsius": 46}
+    by_zone = {
+        zone: {
+            dict(labels)["name"]: value
+            for sheet in sheets_of(site, frozenset({zone}), set_here)
+            for (name, labels), value in zip(sheet.layout.series, sheet.values.tolist(), strict=True)
+            if name == METRIC
+        }
+        for zone in zones
+    }
+    assert by_zone.pop(zones[0]) == {name: one.default for name, one in THRESHOLDS.items()} | set_here
+    assert len(by_zone) == len(zones) - 1
+    assert not any(by_zone.values())
