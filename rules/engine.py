@@ -17,6 +17,9 @@ from rules.files.load import load_rules
 from rules.files.model import RuleSet
 from rules.group import CompiledGroup, Outcome
 from rules.labels import LabelTable
+from rules.models import MODELS
+from rules.models.port import Model
+from rules.models.runner import Models
 from rules.promql.passes import LOOKBACK_MS, Pass
 from rules.promql.plan import Planner
 from rules.snapshot import Snapshot, decode_snapshot, encode_snapshot
@@ -52,8 +55,16 @@ class AlertTransition:
 class Engine:
     """Compiled rules over one window; pure: every time is an argument."""
 
-    def __init__(self, rules: RuleSet | Sequence[Path], *, boot: int = 0, limit_bytes: int = LIMIT_BYTES) -> None:
-        """`boot` numbers the frames that recording rules make, a random number per start.
+    def __init__(
+        self,
+        rules: RuleSet | Sequence[Path],
+        *,
+        boot: int = 0,
+        limit_bytes: int = LIMIT_BYTES,
+        models: Sequence[Model] = MODELS,
+    ) -> None:
+        """`boot` numbers the frames that recording rules make, a random number per start; of `models` those run that
+        a rule reads.
 
         Raises `RuleFileError` with every mistake of every file.
         """
@@ -63,6 +74,8 @@ class Engine:
         self.groups: dict[str, CompiledGroup] = {
             group.uid: CompiledGroup(group, planner) for group in self.rules.groups
         }
+        self._known_models = tuple(models)
+        self.models = Models(self._known_models, planner)
         self.window = Window(planner.needs, limit_bytes=limit_bytes)
         self.failures: dict[str, str] = {}
         """Rules that could not be evaluated last time, and why."""
@@ -95,6 +108,9 @@ class Engine:
         passes: dict[int, Pass] = {}
         transitions: list[AlertTransition] = []
         with np.errstate(all="ignore"):
+            if not lagging:  # models go first, so that rules of this very pass see what they say
+                now = passes.setdefault(0, Pass(self.window, at_ms))
+                self._recorded += self.models.step(now, at_ms, self._writer, self.failures)
             for uid in self.groups if groups is None else groups:
                 group = self.groups[uid]
                 offset = group.group.query_offset_ms
@@ -137,7 +153,9 @@ class Engine:
             for alert in rule.alerts.values():
                 alert.state = AlertState.UNKNOWN
                 ended.append(_transition(rule, alert, at_ms, 0.0))
-        self.rules, self.groups = rules, groups
+        models = Models(self._known_models, planner)
+        models.adopt(self.models)
+        self.rules, self.groups, self.models = rules, groups, models
         self.window.require(planner.needs)
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
@@ -151,7 +169,7 @@ class Engine:
             for rule in group.alerting
             if rule.alerts
         }
-        return encode_snapshot(Snapshot(at_ms=at_ms, alerts=alerts))
+        return encode_snapshot(Snapshot(at_ms=at_ms, alerts=alerts, models=self.models.state()))
 
     def restore(self, state: bytes, at_ms: int) -> int:
         """Go on from `state()`: `for` continues without the time in between; how many alerts came back.
@@ -159,6 +177,7 @@ class Engine:
         Raises `Malformed` for bytes that are no state. Alerts of rules that are gone are left out.
         """
         snapshot = decode_snapshot(state)
+        self.models.restore(snapshot.models, self.failures)
         restored = 0
         for group in self.groups.values():
             for rule in group.alerting:

@@ -16,7 +16,7 @@ from bus.frames import FrameWriter, SeriesLayout
 from bus.port import Message
 from fleet.errors import Malformed
 from fleet.model import Asset
-from rules.recorder import ZONE
+from rules.publication import ZONE
 
 METRIC: Final = "device_events_total"
 SOURCE: Final = "rules/device-events"

@@ -1,4 +1,4 @@
-"""What survives a restart: the alerts, as bytes with a version."""
+"""What survives a restart: the alerts and what models keep, as bytes with a version."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -15,6 +15,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     at_ms: int
     alerts: dict[str, list[Alert]]
+    models: dict[str, bytes] = {}
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,12 +24,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     alerts: Mapping[str, Sequence[Alert]]
     """By rule uid."""
+    models: Mapping[str, bytes] = {}
+    """What models keep, by their name; a state of before there were models has none."""
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """As msgpack."""
     alerts = {uid: list(alerts) for uid, alerts in snapshot.alerts.items()}
-    return msgspec.msgpack.encode(_Document(version=VERSION, at_ms=snapshot.at_ms, alerts=alerts))
+    document = _Document(version=VERSION, at_ms=snapshot.at_ms, alerts=alerts, models=dict(snapshot.models))
+    return msgspec.msgpack.encode(document)
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
@@ -39,4 +43,4 @@ def decode_snapshot(data: bytes) -> Snapshot:
         raise Malformed(f"not alert states: {error}") from error
     if document.version != VERSION:
         raise Malformed(f"alert states of version {document.version}, this release reads {VERSION}")
-    return Snapshot(at_ms=document.at_ms, alerts=document.alerts)
+    return Snapshot(at_ms=document.at_ms, alerts=document.alerts, models=document.models)

@@ -8,7 +8,7 @@ import numpy as np
 from bus.frames import FrameWriter, SeriesLayout, SeriesName
 from bus.port import Message
 from rules.alerts.alert import Alert, AlertState
-from rules.recorder import STALE_FLOAT, ZONE
+from rules.publication import STALE_FLOAT, ZONE
 
 ALERTS: Final = "ALERTS"
 ALERTS_FOR_STATE: Final = "ALERTS_FOR_STATE"

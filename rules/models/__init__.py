@@ -1,0 +1,13 @@
+"""What PromQL cannot say well: pure functions over the window that publish series, so that every rule stays plain PromQL.
+
+`port` says what a model is; `runner` runs those whose series somebody reads. Adding one is one file here and its name in
+`MODELS`. This folder never fires an alert, never acts, and never holds a threshold at which something is done: a model
+measures, a rule judges.
+"""
+
+from typing import Final
+
+from rules.models.port import Model
+
+MODELS: Final[tuple[Model, ...]] = ()
+"""Every shipped model."""
