@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Floats
+from rules.arrays import Bools, Floats
 
 BAND_HERTZ: Final = (0.1, 20.0)
 """The band that utilities limit for large computing loads (Microsoft, OpenAI, NVIDIA: power stabilisation for training)."""
@@ -61,7 +61,7 @@ def oscillation(watts: Floats, samples_per_second: float) -> Oscillation:
     return Oscillation(band_ratio=float(np.sqrt(band)) / mean, peak_ratio=peak / mean, peak_hertz=hertz)
 
 
-def _filled(watts: Floats, missing: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:
+def _filled(watts: Floats, missing: Bools) -> Floats:
     if not missing.any():
         return watts
     at = np.arange(len(watts), dtype=np.float64)
@@ -76,7 +76,8 @@ def _spectrum(watts: Floats, samples_per_second: float) -> tuple[Floats, Floats]
     window = np.hanning(count)
     spectrum = np.abs(np.fft.rfft(level * window)) ** 2
     variances: Floats = 2.0 * spectrum / (count * float((window**2).sum()))
-    return np.fft.rfftfreq(count, 1.0 / samples_per_second), variances
+    frequencies: Floats = np.arange(len(variances), dtype=np.float64) * (samples_per_second / count)
+    return frequencies, variances
 
 
 def _peak(frequencies: Floats, variances: Floats) -> tuple[float, float]:
@@ -87,5 +88,5 @@ def _peak(frequencies: Floats, variances: Floats) -> tuple[float, float]:
     return float(np.sqrt(lobe.sum())), float(frequencies[top])
 
 
-def _within(frequencies: Floats, band: tuple[float, float]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _within(frequencies: Floats, band: tuple[float, float]) -> Bools:
     return (frequencies >= band[0]) & (frequencies <= band[1])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from rules.arrays import Floats
 from rules.models.oscillation import Oscillation, oscillation
 
 RATE = 100.0
@@ -12,11 +13,13 @@ SECONDS = 60.0
 MEAN = 7.5e6
 
 
-def wave(*lines: tuple[float, float], seconds: float = SECONDS) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def wave(*lines: tuple[float, float], seconds: float = SECONDS) -> Floats:
     """Mean power with waves of (frequency, amplitude over the mean)."""
     at = np.arange(int(seconds * RATE)) / RATE
-    swing = sum(amplitude * np.sin(2 * np.pi * hertz * at + hertz) for hertz, amplitude in lines)
-    return MEAN * (1.0 + swing)
+    watts = np.full(len(at), MEAN)
+    for hertz, amplitude in lines:
+        watts += MEAN * amplitude * np.sin(2 * np.pi * hertz * at + hertz)
+    return watts
 
 
 @pytest.mark.parametrize("hertz", [0.4, 1.0, 2.33, 7.0, 19.0])
