@@ -8,7 +8,6 @@ Whatever does not fit goes to the strict parser, which alone decides what a page
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from operator import itemgetter
 
 import msgspec
@@ -16,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.reading import STALE, Series
-from devices.wire.scrape_text import BLANKS, Blocks, Sample, lines_of, parse_line, value_and_stamp
+from devices.wire.page import Page
+from devices.wire.scrape_text import BLANKS, Blocks, Sample, parse_line, value_and_stamp
+from fleet.errors import Malformed
 from fleet.quality import Quality, Reason, pack
 
 SENTINELS = frozenset(range(9_223_372_036_854_775_792, 9_223_372_036_854_775_796))
@@ -83,14 +84,14 @@ class Layout:
         self.known: dict[bytes, Series] = dict(zip(self._prefixes, every, strict=True))
         """Prefix to series: a page that gained or lost lines is learned without parsing the others again."""
 
-    def read(self, page: bytes) -> Values | None:
+    def read(self, page: Page) -> Values | None:
         """The page's numbers, or None when anything but numbers differs from this layout."""
-        lines = list(BytesIO(page))
-        if len(lines) != self._count or not page.endswith(b"\n") or self._pick_blanks(lines) != self._blanks:
+        lines = page.lines
+        if len(lines) != self._count or not page.is_whole or self._pick_blanks(lines) != self._blanks:
             return None
         comments = self._pick_comments(lines)
         texts = b",".join(map(bytes.removeprefix, self._pick_samples(lines), self._prefixes))
-        if len(texts) + self._fixed + sum(map(len, comments)) != len(page) or not _are_comments(comments):
+        if len(texts) + self._fixed + sum(map(len, comments)) != page.size or not _are_comments(comments):
             return None
         try:
             numbers = _NUMBERS.decode(b"[%b]" % texts)
@@ -132,12 +133,14 @@ def _picker(places: list[int]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]
     return picker
 
 
-def learn(page: bytes, known: dict[bytes, Series] | None = None) -> tuple[Layout, Values]:
+def learn(page: Page, known: dict[bytes, Series] | None = None) -> tuple[Layout, Values]:
     """The layout and the values of a page by the strict parser. Raises `Malformed` with the line that is wrong.
 
     `known` has the prefixes of the layout before, whose labels are then not parsed again.
     """
-    lines = lines_of(page)
+    lines = page.lines
+    if not page.is_whole:
+        raise Malformed(f"line {len(lines)}: the page ends without a line feed, so its last value may be cut short")
     blocks: Blocks = {}
     samples = [_recalled(line, known) or parse_line(line, number, blocks) for number, line in enumerate(lines, start=1)]
     layout = Layout(lines, samples)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from devices.reading import Reading, Series
 from devices.wire.layout import Layout, Values, learn
+from devices.wire.page import Page, page_of
 from devices.wire.scrape_http import PAGE_LIMIT, Connection, NeedsMore
 from fleet.clock import Clock
 from fleet.errors import Malformed, Refused, Unreachable
@@ -51,7 +52,7 @@ class PageSource:
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    async def page(self) -> bytes:
+    async def page(self) -> Page:
         """The page. Raises `Unreachable`, `Refused` or `Malformed`; the caller bounds the time."""
         if self._plain:
             try:
@@ -67,7 +68,7 @@ class PageSource:
         if self._session is not None:
             await self._session.close()
 
-    async def _over_plain(self) -> bytes:
+    async def _over_plain(self) -> Page:
         connection = self._connection
         if connection is not None and connection.is_open:
             try:
@@ -87,7 +88,7 @@ class PageSource:
             raise Unreachable(f"{self._url}: no connection ({error}), try its address and whether it runs") from error
         return connection
 
-    async def _over_aiohttp(self) -> bytes:
+    async def _over_aiohttp(self) -> Page:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"Accept": ACCEPT, "User-Agent": "hallkeeper"})
         try:
@@ -102,7 +103,7 @@ class PageSource:
             raise Unreachable(f"{self._url}: {error}, try its address and whether it runs") from error
         if len(page) > PAGE_LIMIT:
             raise Malformed(f"{self._url}: a page of more than {PAGE_LIMIT} bytes")
-        return page
+        return page_of(page)
 
 
 def _judge(status: int, url: str) -> None:
@@ -167,14 +168,14 @@ class PageReader:
     async def close(self) -> None:
         await self._source.close()
 
-    async def _page_within(self, seconds: float) -> bytes:
+    async def _page_within(self, seconds: float) -> Page:
         try:
             async with asyncio.timeout(seconds):
                 return await self._source.page()
         except TimeoutError as error:
             raise Unreachable(f"{self._url}: no page within {seconds:g} s") from error
 
-    def _parse(self, page: bytes, now_ms: int) -> tuple[tuple[Series, ...], Values]:
+    def _parse(self, page: Page, now_ms: int) -> tuple[tuple[Series, ...], Values]:
         layout = self._layout
         if layout is not None and (values := layout.read(page)) is not None:
             return layout.series, values

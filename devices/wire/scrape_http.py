@@ -7,10 +7,10 @@ compression) it says so and aiohttp takes over. 2.4 times cheaper than aiohttp a
 import asyncio
 import re
 from dataclasses import dataclass
+from io import BytesIO
 from typing import cast
 
-import numpy as np
-
+from devices.wire.page import Page, page_of
 from fleet.errors import Malformed, Refused, Unreachable
 
 PAGE_LIMIT = 64 << 20
@@ -19,6 +19,10 @@ HEAD_LIMIT = 32 << 10
 USUAL_HEAD = 1 << 10
 FIRST_BUFFER = 64 << 10
 CHUNK_LINE_LIMIT = 128
+KEPT = 128
+"""Memory of answers kept for the next ones: polls of exporters that run at once."""
+KEPT_BYTES = 1 << 20
+"""Memory of a larger answer is not kept."""
 LAST = -1
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CODING = re.compile(rb"\r\n(transfer-encoding|content-encoding):[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
@@ -108,14 +112,61 @@ def dechunked(received: memoryview, at: int) -> bytes:
     return b"".join(parts)
 
 
-class Connection(asyncio.BufferedProtocol):
-    """One keep-alive connection: one request at a time, its page as bytes."""
+class Memory:
+    """Where one answer arrives: filled by the socket, taken as lines without another copy, used again for the next.
+
+    Fresh memory for every answer costs more than the answer: 36 page faults for 98 kB, 0.1 ms.
+    """
+
+    __slots__ = ("_bytes", "view")
 
     def __init__(self) -> None:
-        self._buffer = _memory(0)
+        self._bytes = BytesIO()
+        self.view = self._bytes.getbuffer()
+
+    def grow(self, size: int) -> None:
+        """Room for so many bytes; what is there stays."""
+        if size > len(self.view):
+            self.view.release()
+            try:
+                self._lengthen(size)
+            except BufferError:  # whoever reads into it holds on to a part: that stays as it is, another one grows
+                self._bytes = BytesIO(self._bytes.getvalue())
+                self._lengthen(size)
+            self.view = self._bytes.getbuffer()
+
+    def _lengthen(self, size: int) -> None:
+        self._bytes.seek(size - 1)
+        self._bytes.write(b"\0")
+
+    def page(self, start: int, end: int) -> Page:
+        """The bytes between as a page."""
+        self.view.release()
+        self._bytes.truncate(end)
+        self._bytes.seek(start)
+        lines = self._bytes.readlines()
+        self.view = self._bytes.getbuffer()
+        return Page(lines, end - start)
+
+
+_free: list[Memory] = []
+"""Memory that no answer needs now: as many as answers arrive at once, not one for every exporter."""
+
+
+def _keep(memory: Memory) -> None:
+    if len(_free) < KEPT and len(memory.view) <= KEPT_BYTES:
+        _free.append(memory)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One keep-alive connection: one request at a time, its page as lines."""
+
+    def __init__(self) -> None:
+        self._memory: Memory | None = None
         self._expected = FIRST_BUFFER
         self._transport: asyncio.Transport | None = None
-        self._page: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[tuple[int, int] | bytes] | None = None
+        """Where the body lies in the memory, or a body that had to be put together."""
         self._head: Head | None = None
         self._filled = 0
         self._next_chunk = 0
@@ -129,23 +180,25 @@ class Connection(asyncio.BufferedProtocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def get(self, request: bytes) -> bytes:
+    async def get(self, request: bytes) -> Page:
         """Send the request, return the page. Cancelling closes the connection: a half-read answer is no start."""
         transport = self._transport
-        if transport is None or self._page is not None:
+        if transport is None or self._answer is not None:
             raise Unreachable("the connection is closed or busy")
-        self._buffer = _memory(self._expected)
+        memory = self._memory = _free.pop() if _free else Memory()
+        memory.grow(self._expected)
         self._filled, self._head = 0, None
-        self._page = asyncio.get_running_loop().create_future()
+        self._answer = asyncio.get_running_loop().create_future()
         transport.write(request)
         try:
-            page = await self._page
+            found = await self._answer
         except BaseException:
             self.close()
             raise
         finally:
-            self._page = None
-            self._buffer = _memory(0)
+            self._answer = self._memory = None
+        page = memory.page(*found) if isinstance(found, tuple) else page_of(found)
+        _keep(memory)
         return page
 
     def close(self) -> None:
@@ -157,67 +210,64 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        if self._page is None:
-            return _memory(FIRST_BUFFER)  # nobody asks any more, and the page's memory is gone
-        if self._filled >= len(self._buffer):
-            grown = _memory(max(2 * len(self._buffer), FIRST_BUFFER))
-            grown[: self._filled] = self._buffer[: self._filled]
-            self._buffer = grown
-        return self._buffer[self._filled :]
+        if self._memory is None:
+            return memoryview(bytearray(FIRST_BUFFER))  # nobody asks any more, and the answer's memory is another's
+        if self._filled >= len(self._memory.view):
+            self._memory.grow(max(2 * self._filled, FIRST_BUFFER))
+        return self._memory.view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
-        if self._page is None or self._page.done():
+        if self._answer is None or self._memory is None or self._answer.done():
             self.close()  # nobody asked: the next answer could not be told from this one
             return
         try:
-            self._advance(self._page)
+            self._advance(self._answer, self._memory.view)
         except Exception as error:
-            self._page.set_exception(error)
+            self._answer.set_exception(error)
 
     def eof_received(self) -> bool:
         head = self._head
-        if head is not None and head.length is None and not head.chunked and self._page and not self._page.done():
-            self._page.set_result(bytes(self._buffer[head.start : self._filled]))
+        if head is not None and head.length is None and not head.chunked and self._answer and not self._answer.done():
+            self._answer.set_result((head.start, self._filled))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._page is not None and not self._page.done():
+        if self._answer is not None and not self._answer.done():
             said = f"after {self._filled} bytes" if self._filled else "before it answered"
-            self._page.set_exception(
+            self._answer.set_exception(
                 Unreachable(f"the exporter closed the connection {said}{f': {exc}' if exc else ''}")
             )
 
-    def _advance(self, page: asyncio.Future[bytes]) -> None:
-        """Settle the page once all of it is there."""
+    def _advance(self, answer: asyncio.Future[tuple[int, int] | bytes], received: memoryview) -> None:
+        """Settle the answer once all of it is there."""
         if self._head is None:
-            self._head = head_of(bytes(self._buffer[: min(self._filled, USUAL_HEAD)]))
+            self._head = head_of(bytes(received[: min(self._filled, USUAL_HEAD)]))
             if self._head is None and self._filled > USUAL_HEAD:
-                self._head = head_of(bytes(self._buffer[: min(self._filled, HEAD_LIMIT)]))
+                self._head = head_of(bytes(received[: min(self._filled, HEAD_LIMIT)]))
             if self._head is None:
                 return
             self._next_chunk = self._head.start
         if self._filled > PAGE_LIMIT:
             raise Malformed(f"a page of more than {PAGE_LIMIT} bytes")
-        body = self._body(self._head)
+        body = self._body(self._head, received)
         if body is not None:
             self._expected = self._filled + (self._filled >> 2)
-            page.set_result(body)
+            answer.set_result(body)
             if self._head.closes:
                 self.close()
 
-    def _body(self, head: Head) -> bytes | None:
+    def _body(self, head: Head, received: memoryview) -> tuple[int, int] | bytes | None:
         if head.chunked:
-            return self._chunked_body(head)
+            return self._chunked_body(head, received[: self._filled])
         if head.length is None or self._filled < head.start + head.length:
             return None
         if self._filled > head.start + head.length:
             raise Malformed("the exporter sent more than the length that it named")
-        return bytes(self._buffer[head.start : self._filled])
+        return head.start, self._filled
 
-    def _chunked_body(self, head: Head) -> bytes | None:
-        received = self._buffer[: self._filled]
+    def _chunked_body(self, head: Head, received: memoryview) -> bytes | None:
         while 0 <= self._next_chunk < self._filled:
             following = chunk_after(received, self._next_chunk)
             if following is None:
@@ -225,8 +275,3 @@ class Connection(asyncio.BufferedProtocol):
             self._next_chunk = following
         ended = self._next_chunk == LAST and bytes(received[-4:]) == b"\r\n\r\n"
         return dechunked(received, head.start) if ended else None
-
-
-def _memory(size: int) -> memoryview:
-    """Memory for an answer, not zeroed: a pool would hold a page for every target, and this costs 1 µs."""
-    return np.empty(size, dtype=np.uint8).data

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.wire.layout import Layout, Values, learn
+from devices.wire.page import page_of
 from fleet.errors import Malformed
 from hallkeeper.bench.load_scrape import Page, draw_numbers
 
@@ -104,7 +105,7 @@ def mutants(page: bytes, count: int, seed: int):
 
 def strictly(page: bytes) -> tuple[tuple, Values] | str:
     try:
-        layout, values = learn(page)
+        layout, values = learn(page_of(page))
     except Malformed as error:
         return str(error)
     return layout.series, values
@@ -122,12 +123,12 @@ def same(found: Values, expected: Values) -> bool:
 def check(known: Layout, page: bytes) -> bool:
     """Both agree on the page; true when the layout parser read it."""
     expected = strictly(page)
-    found = known.read(page)
+    found = known.read(page_of(page))
     if found is not None:
         assert not isinstance(expected, str), f"the layout parser read what is malformed: {expected}"
         assert known.series == expected[0]
         assert same(found, expected[1])
-    again = strictly(page) if isinstance(expected, str) else learn(page, known.known)
+    again = strictly(page) if isinstance(expected, str) else learn(page_of(page), known.known)
     if not isinstance(expected, str):
         layout, values = again
         assert layout.series == expected[0]
@@ -137,7 +138,7 @@ def check(known: Layout, page: bytes) -> bool:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_both_parsers_agree_on_mutated_pages(seed: int) -> None:
-    known, _ = learn(DCGM)
+    known, _ = learn(page_of(DCGM))
     read = sum(check(known, page) for page in mutants(DCGM, 250, seed))
     assert 25 < read < 225, "some mutants keep the layout, some do not"
 
@@ -145,22 +146,22 @@ def test_both_parsers_agree_on_mutated_pages(seed: int) -> None:
 def test_both_parsers_agree_on_mutants_of_recorded_pages(recordings: Path) -> None:
     for name, count in (("dcgm_a100_nvidia_docs.prom", 400), ("node_exporter_e2e-output.txt", 8)):
         page = (recordings / "exporters" / name).read_bytes()
-        known, _ = learn(page)
+        known, _ = learn(page_of(page))
         for mutant in mutants(page, count, seed=9):
             check(known, mutant)
 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_read_or_malformed_and_nothing_else(noise: bytes) -> None:
-    check(learn(DCGM)[0], noise)
+    check(learn(page_of(DCGM))[0], noise)
 
 
 @given(st.lists(st.floats() | st.integers(min_value=-(2**70), max_value=2**70), min_size=1, max_size=20))
 def test_every_number_comes_through_exactly(numbers: list[float]) -> None:
     head = [f'metric_{at}{{gpu="0"}} '.encode() for at in range(len(numbers))]
-    known, _ = learn(b"".join(part + b"1\n" for part in head))
+    known, _ = learn(page_of(b"".join(part + b"1\n" for part in head)))
     page = b"".join(part + repr(number).encode() + b"\n" for part, number in zip(head, numbers, strict=True))
-    found = known.read(page)
+    found = known.read(page_of(page))
     assert found is not None
     sentinels = {float(value) for value in range(2**63 - 16, 2**63 - 12)}
     for value, number in zip(found.numbers.tolist(), numbers, strict=True):

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from devices.wire.layout import learn
-from devices.wire.scrape_text import parse_line, parse_page
+from devices.wire.page import page_of
+from devices.wire.scrape_text import parse_line
 from fleet.errors import Malformed
 from fleet.quality import Quality, Reason, quality_of, reason_of
 
@@ -75,24 +76,24 @@ def test_timestamps_are_kept_and_exemplars_passed_over() -> None:
 )
 def test_a_bad_line_is_named_with_its_number_and_what_is_wrong(page: bytes, line: int, what: str) -> None:
     with pytest.raises(Malformed, match=f"line {line}: .*{what}"):
-        parse_page(page)
+        learn(page_of(page))
 
 
 def test_the_first_of_a_repeated_series_counts() -> None:
-    layout, values = learn(b'm{a="1"} 1\nm{a="1"} 2\nn 3\n')
+    layout, values = learn(page_of(b'm{a="1"} 1\nm{a="1"} 2\nn 3\n'))
     assert layout.series == (("m", (("a", "1"),)), ("n", ()))
     assert values.numbers.tolist() == [1, 3]
-    again = layout.read(b'm{a="1"} 4\nm{a="1"} 5\nn 6\n')
+    again = layout.read(page_of(b'm{a="1"} 4\nm{a="1"} 5\nn 6\n'))
     assert again is not None
     assert again.numbers.tolist() == [4, 6]
 
 
 @pytest.mark.parametrize("sentinel", range(9223372036854775792, 9223372036854775796))
 def test_dcgms_blank_values_are_absent_and_their_neighbours_are_not(sentinel: int) -> None:
-    layout, _ = learn(b"m 1\nn 1\no 1\n")
+    layout, _ = learn(page_of(b"m 1\nn 1\no 1\n"))
     for values in (
-        layout.read(b"m %d\nn 2\no 9223372036854775807\n" % sentinel),
-        learn(b"m %d\nn 2\no 3\n" % sentinel)[1],
+        layout.read(page_of(b"m %d\nn 2\no 9223372036854775807\n" % sentinel)),
+        learn(page_of(b"m %d\nn 2\no 3\n" % sentinel))[1],
     ):
         assert values is not None
         assert values.quality is not None
