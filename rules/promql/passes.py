@@ -7,6 +7,7 @@ import numpy as np
 from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.window.board import Block
 from rules.window.ring import GOOD_MASK
+from rules.window.standing import Standing
 from rules.window.window import Window
 
 LOOKBACK_MS: Final = 300_000
@@ -29,8 +30,7 @@ class Pass:
         """How often something was recorded into the window during the pass."""
         self._written: dict[str, int] = {}
         self._numbers: dict[int, Times] = {}
-        self._instants: dict[str, tuple[Floats, Bools | None]] = {}
-        self._fresh: tuple[Bools, bool, Bools | None] | None = None
+        self._standing: Standing | None = None
         self.keepers: list[Forgetful] = []
         """Nodes that keep their value until the pass is over."""
         self.ranges: dict[tuple[int, int], object] = {}
@@ -41,8 +41,7 @@ class Pass:
         self.writes += 1
         self._written[name] = self.writes
         self._numbers.clear()
-        self._instants.clear()
-        self._fresh = None
+        self._standing = None
         self.ranges.clear()
 
     def touched(self, names: frozenset[str] | None, since: int) -> bool:
@@ -64,40 +63,33 @@ class Pass:
             found = self._numbers[at] = self.window.streams.last_at_or_before(at)
         return found
 
-    def instant(self, block: Block) -> tuple[Floats, Bools | None]:
-        """Each row's value now, and which rows have one (None: all)."""
-        found = self._instants.get(block.name)
-        if found is None:
-            found = self._instants[block.name] = self._newest(block)
-        return found
+    def standing(self) -> Standing:
+        """Which streams count now; the same object from pass to pass while what is present stays the same."""
+        if self._standing is None:
+            self._standing = self.window.standing(self.at_ms, LOOKBACK_MS)
+        return self._standing
 
-    def _newest(self, block: Block) -> tuple[Floats, Bools | None]:
+    def instant(self, block: Block) -> tuple[Floats, Bools | None]:
+        """Each row's value now, as a view of the board, and which rows have one (None: all)."""
+        standing, kept = self.standing(), block.kept
+        if kept is None or kept[0] is not standing:
+            kept = block.kept = (standing, *self._newest(block, standing))
+        return kept[1], kept[2]
+
+    def _newest(self, block: Block, standing: Standing) -> tuple[Floats, Bools | None]:
         board, span = self.window.board, block.span
-        fresh, everyone, ahead = self._freshness()
         dead = board.dead[span]
         values = board.current[span]
-        if everyone:
+        if standing.everyone:
             return values, ~dead if some(dead) else None
         owners = board.stream[span]
-        present = fresh[owners] & ~dead
-        if ahead is not None:
-            early = np.flatnonzero(ahead[owners])
+        present = standing.fresh[owners] & ~dead
+        if standing.ahead is not None:
+            early = np.flatnonzero(standing.ahead[owners])
             if len(early):  # the newest sample is of a time still to come: the one before counts
                 values = values.copy()
                 values[early], present[early], _ = self.past(block, early, self.at_ms)
         return values, None if every(present) else present
-
-    def _freshness(self) -> tuple[Bools, bool, Bools | None]:
-        """Streams whose newest sample counts now, whether that is all of them, and those that are ahead of time."""
-        if self._fresh is None:
-            streams = self.window.streams
-            size = streams.size
-            newest = streams.times_at(streams.heads[:size])
-            fresh = (newest > self.at_ms - LOOKBACK_MS) & (newest <= self.at_ms)
-            ahead = newest > self.at_ms
-            everyone = bool((fresh | (streams.rows[:size] == 0)).all())
-            self._fresh = fresh, everyone, ahead if ahead.any() else None
-        return self._fresh
 
     def past(self, block: Block, rows: Rows, at: int) -> tuple[Floats, Bools, Times]:
         """Each row's value at a time that may lie back, whether it has one, and when it was measured."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from rules.arrays import Bools, Floats, every
-from rules.labels import LabelTable
 from rules.promql import over_time
 from rules.promql.node import Node
 from rules.promql.passes import Pass
@@ -23,34 +22,31 @@ class RangeCall(Node):
     def __init__(self, function: str, argument: SelectRange, parameters: Sequence[Node] = ()) -> None:
         self._function = function
         self._range_ms, self._offset_ms = argument.range_ms, argument.select.offset_ms
+        self._rate = Rate(function, self._range_ms, self._offset_ms)
         self._parameters = tuple(parameters)
         self.selection = Selection(argument.select)
         super().__init__(parameters, reads=self.selection.reads)
 
     def compute(self, now: Pass) -> Vector:
         parameters = [parameter.scalar(now) for parameter in self._parameters]
-        labels: list[LabelTable] = []
-        results: list[tuple[Floats, Bools]] = []
-        for block, selected in self.selection.blocks(now):
-            labels.append(selected.refresh(block, self.selection.select.matchers))
-            results.append(self._over(now, block, selected, parameters))
-        joined = self.selection.join(now.window.strings, labels)
-        if len(results) == 1:
-            values, present = results[0]
-        else:
-            values = np.concatenate([np.empty(0), *(values for values, _ in results)])
-            present = np.concatenate([np.empty(0, dtype=np.bool_), *(present for _, present in results)])
-        result = Vector(joined, values, None if every(present) else present)
+        found = self.selection.blocks(now)
+        pieces = []
+        for block, selected in found:
+            labels = selected.refresh(block, self.selection.select.matchers)
+            pieces.append(Vector(labels, *self._over(now, block, selected, parameters)))
+        result = pieces[0] if len(pieces) == 1 else self.selection.joined(now, pieces)
         return result if self._function == "last_over_time" else result.nameless()
 
-    def _over(self, now: Pass, block: Block, selected: Selected, parameters: list[float]) -> tuple[Floats, Bools]:
+    def _over(
+        self, now: Pass, block: Block, selected: Selected, parameters: list[float]
+    ) -> tuple[Floats, Bools | None]:
         if self._function in RATES:
-            return Rate(self._function, self._range_ms, self._offset_ms).over(now, block, selected.rows)
+            return self._rate.over(now, block, selected.rows)
         rows = row_range(now, block, selected.rows, self._range_ms, self._offset_ms)
         values, present = np.empty(len(rows.reach.owners)), np.zeros(len(rows.reach.owners), dtype=np.bool_)
         for piece, rest in chunks(rows):
             values[piece], present[piece] = self._apply(samples(now, rest), parameters)
-        return values, present
+        return values, None if every(present) else present
 
     def _apply(self, read: Samples, parameters: list[float]) -> tuple[Floats, Bools]:
         if self._function == "quantile_over_time":

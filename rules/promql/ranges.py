@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows, Times, some
+from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.errors import EvaluationError
 from rules.promql.passes import Pass
-from rules.window.board import Block, Board
+from rules.window.board import Block, Board, Pattern
 from rules.window.ring import GOOD_MASK, Ring
 
 _CELLS: Final = 1 << 20
@@ -57,14 +57,24 @@ class Reach:
     own: Extent
     factor: Floats
     """By which a change over the sampled interval becomes one over the range, where no counter begins at zero."""
-    _runs: dict[int, tuple[Times, Times]] = field(default_factory=dict)
+    everyone: bool
+    """Whether every row has two samples or more."""
+    _ends: Rows | None = None
+    _scaled: dict[float, Floats] = field(default_factory=dict)
 
-    def runs(self, ring: Ring) -> tuple[Times, Times]:
-        """Where the runs of the first and of the last samples begin in the flat ring."""
-        found = self._runs.get(ring.slots)
-        if found is None:
+    def ends(self, ring: Ring, cells: Rows) -> Rows:
+        """Where first and last samples lie in the flat ring: two lines of indexes for one read."""
+        if self._ends is None:
             mask = ring.slots - 1
-            found = self._runs[ring.slots] = (self.first & mask) * ring.width, (self.last & mask) * ring.width
+            numbers = np.array([self.first, self.last])
+            self._ends = (numbers & mask) * ring.width + cells
+        return self._ends
+
+    def scaled(self, seconds: float) -> Floats:
+        """The factor, divided by so many seconds."""
+        found = self._scaled.get(seconds)
+        if found is None:
+            found = self._scaled[seconds] = self.factor / seconds
         return found
 
 
@@ -75,15 +85,14 @@ class StreamRange:
     first: Times
     last: Times
     extent: Extent
-    reaches: dict[int, Reach] = field(default_factory=dict)
-    """By pattern."""
+    reaches: dict[Pattern, Reach] = field(default_factory=dict)
 
     def reach(self, owners: Rows) -> Reach:
         """The same for rows."""
         whole = self.extent
         own = Extent(whole.enough[owners], whole.sampled[owners], whole.start[owners], whole.end[owners])
         factor = (own.sampled + own.start + own.end) / own.sampled
-        return Reach(owners, self.first[owners], self.last[owners], own, factor)
+        return Reach(owners, self.first[owners], self.last[owners], own, factor, every(own.enough))
 
 
 def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
@@ -109,6 +118,8 @@ class RowRange:
     rows: Rows | None
     """Which of the metric's rows; None for all."""
     reach: Reach
+    pattern: Pattern | None = None
+    """How all the metric's rows lie; None for some of them."""
 
     @property
     def ring(self) -> Ring:
@@ -120,11 +131,12 @@ class RowRange:
         """Where the rows are on the board."""
         return self.block.span if self.rows is None else self.block.start + self.rows
 
-    def ends(self) -> tuple[Floats, Floats]:
-        """The first and the last value of each row: two reads of the ring as one flat array, half the cost of two indexes."""
-        flat, cells = self.ring.values.ravel(), self.board.cell[self.places]
-        first, last = self.reach.runs(self.ring)
-        return flat.take(first + cells), flat.take(last + cells)
+    def ends(self) -> Floats:
+        """The first and the last value of each row, `[2][row]`: one read of the ring as a flat array."""
+        flat = self.ring.values.ravel()
+        if self.pattern is None:
+            return flat.take(self.reach.ends(self.ring, self.board.cell[self.places]))
+        return flat[self.block.first_cell :].take(self.reach.ends(self.ring, self.pattern.cells))
 
     @property
     def holes(self) -> Bools:
@@ -141,23 +153,25 @@ class RowRange:
         rows = places if self.rows is None else self.rows[places]
         reach, own = self.reach, self.reach.own
         some = Extent(own.enough[places], own.sampled[places], own.start[places], own.end[places])
-        narrower = Reach(reach.owners[places], reach.first[places], reach.last[places], some, reach.factor[places])
+        first, last, factor = reach.first[places], reach.last[places], reach.factor[places]
+        narrower = Reach(reach.owners[places], first, last, some, factor, every(some.enough))
         return RowRange(self.board, self.block, rows, narrower)
 
 
 def row_range(now: Pass, block: Block, rows: Rows | None, range_ms: int, offset_ms: int) -> RowRange:
     """The range over a metric's rows (None: all of them)."""
     board, streams = now.window.board, stream_range(now, range_ms, offset_ms)
+    pattern = None
     if rows is None:
         pattern = now.window.pattern_of(block)
         reach = streams.reaches.get(pattern)
         if reach is None:
-            reach = streams.reaches[pattern] = streams.reach(board.stream[block.span])
+            reach = streams.reaches[pattern] = streams.reach(pattern.owners)
     else:
         reach = streams.reach(board.stream[block.start + rows])
     if block.name in now.window.counts.shortened:
         _refuse_what_is_cut_off(now, block, reach)
-    return RowRange(board, block, rows, reach)
+    return RowRange(board, block, rows, reach, pattern)
 
 
 def _refuse_what_is_cut_off(now: Pass, block: Block, reach: Reach) -> None:

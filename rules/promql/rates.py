@@ -32,11 +32,11 @@ class Rate:
         """Whether it corrects for resets and never extends below zero."""
         return self.function != "delta"
 
-    def over(self, now: Pass, block: Block, rows: Rows | None) -> tuple[Floats, Bools]:
-        """The function over rows of one metric (None: all): values, and which rows have one."""
+    def over(self, now: Pass, block: Block, rows: Rows | None) -> tuple[Floats, Bools | None]:
+        """The function over rows of one metric (None: all): values, and which rows have one (None: all)."""
         span = row_range(now, block, rows, self.range_ms, self.offset_ms)
         first, last = span.ends()
-        result = self._finished(last - first, first, span.reach)
+        result = self._finished(np.subtract(last, first, out=last), first, span.reach)
         present = span.reach.own.enough
         uneven = span.rough if self.counts else span.holes
         if some(uneven):
@@ -44,16 +44,20 @@ class Rate:
             places = np.flatnonzero(uneven)
             for piece, rest in chunks(span.chosen(places)):
                 result[places[piece]], present[places[piece]] = self._exact(now, rest)
-        return result, present
+            return result, None if every(present) else present
+        return result, None if span.reach.everyone else present
 
     def _finished(self, result: Floats, first: Floats, reach: Reach) -> Floats:
-        """Extend the change over the sampled interval to the range."""
-        factor = reach.factor
-        if self.counts and not every(first >= 2.0 * result):
+        """Extend the change over the sampled interval to the range; the result's memory is used."""
+        seconds = self.range_ms / 1000.0
+        if self.counts and not every(first >= result + result):
             factor = self._from_zero(result, first, reach.own)
-        if self.function == "rate":
-            factor = factor / (self.range_ms / 1000.0)
-        return result * factor
+            if self.function == "rate":
+                factor /= seconds
+        else:
+            factor = reach.scaled(seconds) if self.function == "rate" else reach.factor
+        result *= factor
+        return result
 
     @staticmethod
     def _from_zero(result: Floats, first: Floats, own: Extent) -> Floats:
@@ -81,7 +85,7 @@ class Rate:
         if self.counts:
             result = _corrected(result, read.values, read.counts - 1)
         factor = (own.sampled + own.start + own.end) / own.sampled
-        reach = Reach(rows.reach.owners, rows.reach.first, rows.reach.last, own, factor)
+        reach = Reach(rows.reach.owners, rows.reach.first, rows.reach.last, own, factor, every(own.enough))
         return self._finished(result, read.values[0], reach), own.enough
 
 

@@ -12,6 +12,7 @@ from rules.promql.regex import compiled
 from rules.promql.tree import Match, Matcher, Select
 from rules.promql.vector import Vector
 from rules.window.board import Block
+from rules.window.standing import Standing
 
 
 def predicate(matcher: Matcher) -> Callable[[str], bool]:
@@ -29,13 +30,15 @@ def predicate(matcher: Matcher) -> Callable[[str], bool]:
 class Selected:
     """The rows of one metric that a selector takes, kept while the metric's rows stay the same."""
 
-    __slots__ = ("_source", "labels", "rows")
+    __slots__ = ("_source", "labels", "rows", "run")
 
     def __init__(self) -> None:
         self._source: LabelTable | None = None
         self.labels: LabelTable | None = None
         self.rows: Rows | None = None
         """None where it takes all of them."""
+        self.run: Rows | slice | None = None
+        """The rows as a slice where they lie side by side: reading them copies nothing."""
 
     def refresh(self, block: Block, matchers: Sequence[Matcher]) -> LabelTable:
         """The selected rows' labels; the same object as long as nothing changed."""
@@ -45,9 +48,11 @@ class Selected:
         chosen = matching_rows(source, matchers)
         self._source = source
         if chosen.all():
-            self.rows, self.labels = None, source
+            self.rows, self.run, self.labels = None, slice(None), source
         else:
-            self.rows = np.flatnonzero(chosen)
+            self.rows = self.run = np.flatnonzero(chosen)
+            if len(self.rows) and self.rows[-1] - self.rows[0] == len(self.rows) - 1:
+                self.run = slice(int(self.rows[0]), int(self.rows[-1]) + 1)
             self.labels = source.take(self.rows)
         return self.labels
 
@@ -101,6 +106,13 @@ class Selection:
         found = [block for name, block in now.window.blocks.items() if self.takes(name)]
         return [(block, self._selected.setdefault(block.name, Selected())) for block in found]
 
+    def joined(self, now: Pass, pieces: Sequence[Vector]) -> Vector:
+        """The metrics' vectors as one."""
+        labels = self.join(now.window.strings, [piece.labels for piece in pieces])
+        values = np.concatenate([piece.values for piece in pieces]) if pieces else np.empty(0)
+        complete = all(piece.present is None for piece in pieces)
+        return Vector(labels, values, None if complete else np.concatenate([piece.mask for piece in pieces]))
+
     def join(self, strings: Strings, tables: Sequence[LabelTable]) -> LabelTable:
         """The metrics' label tables as one, the same object while they stay the same."""
         if len(tables) == 1:
@@ -120,17 +132,22 @@ class InstantSelector(Node):
 
     def __init__(self, select: Select) -> None:
         self.selection = Selection(select)
+        self._standing: Standing | None = None
+        self._view: Vector | None = None
+        """A view of the board: for as long as the streams stand as they did, the same vector shows the newest values."""
         super().__init__(reads=self.selection.reads)
 
     def compute(self, now: Pass) -> Vector:
+        if self._view is not None and self._standing is now.standing():
+            return self._view
+        self._view = None
         found = self.selection.blocks(now)
-        if len(found) == 1:
-            return self._piece(now, *found[0])
-        pieces = [self._piece(now, block, selected) for block, selected in found]
-        labels = self.selection.join(now.window.strings, [piece.labels for piece in pieces])
-        values = np.concatenate([piece.values for piece in pieces]) if pieces else np.empty(0)
-        complete = all(piece.present is None for piece in pieces)
-        return Vector(labels, values, None if complete else np.concatenate([piece.mask for piece in pieces]))
+        if len(found) != 1:
+            return self.selection.joined(now, [self._piece(now, *one) for one in found])
+        vector = self._piece(now, *found[0])
+        if not self.selection.select.offset_ms and isinstance(found[0][1].run, slice):
+            self._standing, self._view = now.standing(), vector
+        return vector
 
     def _piece(self, now: Pass, block: Block, selected: Selected) -> Vector:
         labels = selected.refresh(block, self.selection.select.matchers)
@@ -138,9 +155,7 @@ class InstantSelector(Node):
             values, present, _ = now.past(block, selected.all_rows(block), now.at_ms - self.selection.select.offset_ms)
             return Vector(labels, values, present)
         values, visible = now.instant(block)
-        if selected.rows is None:
-            return Vector(labels, values, visible)
-        return Vector(labels, values[selected.rows], None if visible is None else visible[selected.rows])
+        return Vector(labels, values[selected.run], None if visible is None else visible[selected.run])
 
 
 class SampleTimes(Node):

@@ -13,6 +13,7 @@ import numpy as np
 from rules.arrays import Bools, Floats, Rows, Times
 from rules.labels import LabelTable, Strings
 from rules.window.ring import Ring
+from rules.window.standing import Standing
 
 _SPARE: Final = 1.5
 """Rows kept for a metric over those in use: growing by half keeps moves rare."""
@@ -20,6 +21,16 @@ _LINE: Final = 8
 """Float64 values in a cache line."""
 _ARRAYS: Final = ("current", "dead", "stream", "hole", "rough", "cell")
 _EMPTY: Final = {"current": 0.0, "dead": True, "stream": -1, "hole": -1, "rough": -1, "cell": -1}
+
+
+@dataclass(slots=True, eq=False)
+class Pattern:
+    """How a metric's rows lie in streams and ring; metrics of the same pages share one."""
+
+    owners: Rows
+    """The rows' streams."""
+    cells: Rows
+    """The rows' columns in the ring, counted from its first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,10 +47,14 @@ class Block:
     capacity: int = 0
     size: int = 0
     """Rows in use."""
+    first_cell: int = 0
+    """The lowest column of its rows in the ring, for the structure that `pattern` names."""
     index: dict[int, int] = field(default_factory=dict)
     """Hash of a label set to the row's number within the block."""
-    owners: tuple[int, int] = (-1, -1)
-    """The window's version for which it holds, and the number of its rows' pattern of streams."""
+    pattern: "tuple[int, Pattern] | None" = None
+    """The window's structure for which it holds, and how its rows lie in streams and ring."""
+    kept: tuple[Standing, Floats, Bools | None] | None = None
+    """How the streams stood, the rows' newest values as a view of the board, and which of them count (None: all)."""
     _labels: list[LabelTable] = field(default_factory=list)
     """Tables of the rows in their order, joined when somebody asks."""
 
@@ -78,6 +93,8 @@ class Board:
         """The newest good value of each row."""
         self.dead: Bools = np.empty(0, dtype=np.bool_)
         """Whether the newest sample is not good: stale, bad, uncertain, or never there."""
+        self.deaths = 0
+        """Counts up whenever one of `dead` may have changed."""
         self.stream: Rows = np.empty(0, dtype=np.int64)
         self.hole: Times = np.empty(0, dtype=np.int64)
         """Number of the newest sample that is not good (-1: none)."""
@@ -129,6 +146,7 @@ class Board:
     def begin(self, rows: Rows, stream: int, head: int, first_cell: int) -> None:
         """Rows that begin in a stream behind its sample `head`, with adjacent columns in their ring."""
         self.dead[rows] = True
+        self.deaths += 1
         self.hole[rows] = head
         self.rough[rows] = head + 1
         self.stream[rows] = stream

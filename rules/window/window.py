@@ -9,11 +9,12 @@ from bus.frames import Frame, decode_frame
 from rules.arrays import Bytes, Floats, Rows
 from rules.labels import Strings
 from rules.window import registry
-from rules.window.board import Block, Board
+from rules.window.board import Block, Board, Pattern
 from rules.window.layouts import Layout, Part, assign, derive
 from rules.window.needs import Needs
 from rules.window.ring import Ring
 from rules.window.sequences import Sequences
+from rules.window.standing import Standing, standing
 from rules.window.streams import FIRST_SLOTS, Streams
 from rules.window.tables import Tables
 from rules.window.writing import insert, states_of, write
@@ -65,9 +66,10 @@ class Window:
         self._rings: dict[int, Ring] = {}
         self._layouts: dict[tuple[str, int], Layout] = {}
         self._sequences = Sequences()
-        self._structure = 0
-        self._patterns: dict[bytes, int] = {}
-        self._next_pattern = 0
+        self.structure = 0
+        """Counts up whenever rows come, go or move."""
+        self._patterns: dict[bytes, Pattern] = {}
+        self._standing: Standing | None = None
 
     @property
     def blocks(self) -> dict[str, Block]:
@@ -112,7 +114,7 @@ class Window:
         if layout is None:
             self.tables.park(frame)
             return None
-        if layout.version != self._structure:
+        if layout.version != self.structure:
             self._derive(layout)
         if not layout.streams:
             return None
@@ -151,19 +153,30 @@ class Window:
         for part in parts:
             insert(self.board, part, number, head, values, states)
 
-    def pattern_of(self, block: Block) -> int:
-        """A number for the streams of the block's rows, in order; metrics of the same pages share one."""
-        version, pattern = block.owners
-        if version != self._structure:
+    def pattern_of(self, block: Block) -> Pattern:
+        """How the block's rows lie in streams and ring; one object for all metrics that lie alike."""
+        if block.pattern is not None and block.pattern[0] == self.structure:
+            return block.pattern[1]
+        owners, cells = self.board.stream[block.span], self.board.cell[block.span]
+        block.first_cell = int(cells.min(initial=block.ring.width))
+        cells = cells - block.first_cell
+        key = block.ring.slots.to_bytes(8) + owners.tobytes() + cells.tobytes()
+        found = self._patterns.get(key)
+        if found is None:
             if len(self._patterns) > PATTERNS:
                 self._patterns.clear()
-            owners = self.board.stream[block.span].tobytes()
-            pattern = self._patterns.get(owners, self._next_pattern)
-            if pattern == self._next_pattern:
-                self._patterns[owners] = pattern
-                self._next_pattern += 1
-            block.owners = self._structure, pattern
-        return pattern
+            found = self._patterns[key] = Pattern(owners.copy(), cells)
+        block.pattern = self.structure, found
+        return found
+
+    def standing(self, at_ms: int, lookback_ms: int) -> Standing:
+        """Which streams count at a time; the same object as last time while that makes no difference."""
+        found = standing(self.streams, self.structure, self.board.deaths, at_ms, lookback_ms)
+        if self._standing is not None and found.same(self._standing):
+            return self._standing
+        if found.lasting:
+            self._standing = found
+        return found
 
     # --- layouts -----------------------------------------------------------------------------------------------------
 
@@ -176,12 +189,12 @@ class Window:
         self._layouts[frame.source, frame.layout] = layout
         if layout.blocks:
             assign(layout, frame.at, self.board, self.streams)
-            self._structure += 1
+            self.structure += 1
         return layout
 
     def moved(self) -> None:
         """Rows have moved: every layout finds its parts again before its next frame."""
-        self._structure += 1
+        self.structure += 1
 
     def ring_for(self, depth_ms: int) -> Ring:
         """The ring for a depth at the guessed interval."""
@@ -202,8 +215,8 @@ class Window:
         if not layout.blocks:
             layout.streams = []
         elif derive(layout, self.board, self.streams):
-            self._structure += 1
-        layout.version = self._structure
+            self.structure += 1
+        layout.version = self.structure
 
     # --- depth -------------------------------------------------------------------------------------------------------
 
@@ -232,7 +245,7 @@ class Window:
                 self.counts.shortened[block.name] = at
             return False
         registry.move(blocks, self._ring(slots), self.board, self.streams)
-        self._structure += 1
+        self.structure += 1
         return True
 
     # --- housekeeping ------------------------------------------------------------------------------------------------
@@ -277,7 +290,7 @@ class Window:
         """Rings without the columns of rows that went."""
         for ring in self._rings.values():
             registry.pack(ring, self.board)
-        self._structure += 1
+        self.structure += 1
 
 
 def first_slots(depth_ms: int) -> int:

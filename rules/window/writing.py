@@ -46,6 +46,7 @@ def write(board: Board, part: Part, number: int, values: Floats, states: Bytes |
         ring.states[number & mask, columns] = 0
     if not clean:
         board.dead[part.rows] = False
+        board.deaths += 1
 
 
 def _mark(board: Board, part: Part, number: int, chosen: Floats, states: Bytes) -> None:
@@ -54,6 +55,7 @@ def _mark(board: Board, part: Part, number: int, chosen: Floats, states: Bytes) 
     good = states & GOOD_MASK == 0
     board.current[part.rows[good]] = chosen[good]
     board.dead[part.rows] = ~good
+    board.deaths += 1
     bad = part.rows[~good]
     board.hole[bad] = number
     board.rough[bad] = number + 1
