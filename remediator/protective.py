@@ -11,6 +11,7 @@ from random import Random, SystemRandom
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bus.leadership import FileLockLeadership, Leadership
 from bus.port import Bus
 from fleet.clock import Clock
 from fleet.errors import Malformed
@@ -29,7 +30,6 @@ from remediator.facts import Approval
 from remediator.gauges import Gauges
 from remediator.intake import Intake
 from remediator.journal import outgoing
-from remediator.leadership import FileLockLeadership, Leadership
 from remediator.ledger import Ledger, LedgerUnusableError
 from remediator.loads import Loads
 from remediator.meters import MeterReader, Rounds, SnmpMeters

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bus.claims import BusClaims, ClaimsLeadership
+from bus.leadership import FileLockLeadership, Leadership
 from bus.port import Bus, Record
 from bus.signing import SigningKey, TrustedKey
 from fleet.clock import Clock
@@ -17,13 +19,11 @@ from remediator.actuator_client import Actuator, SocketActuator
 from remediator.around import Around
 from remediator.attempt import Bench
 from remediator.backtests import may_enforce
-from remediator.claims import BusClaims, ClaimsLeadership
 from remediator.cluster import Cluster
 from remediator.cluster_reader import KubernetesCluster, open_cluster
 from remediator.commands import Desk
 from remediator.gauges import Gauges
 from remediator.intake import Intake
-from remediator.leadership import FileLockLeadership, Leadership
 from remediator.ledger import Ledger, LedgerUnusableError
 from remediator.outbox import Outbox
 from remediator.playbook import PlaybookModes
@@ -134,7 +134,7 @@ class RemediatorService:
         if not self._settings.bus.startswith("kafka://"):
             return FileLockLeadership(self._settings.data / "remediator.lock", self._clock)
         name = f"remediator-{secrets.token_hex(8)}"
-        log = await BusClaims.open(self._bus, self._clock)
+        log = await BusClaims.open(self._bus, self._clock, "leader")
         return ClaimsLeadership(log, self._clock, name, wants=lambda: self._intake.warm)
 
     def _follower(self, leadership: Leadership, succession: Succession) -> Callable[[Record], None]:

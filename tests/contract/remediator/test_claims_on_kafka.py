@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.claims import BusClaims, ClaimsLeadership
 from bus.port import open_bus
 from fleet.clock import SystemClock
-from remediator.claims import BusClaims, ClaimsLeadership
 from tests.real.kafka import KafkaBroker
 
 pytestmark = [pytest.mark.peer("kafka"), pytest.mark.timeout(180)]
@@ -36,7 +36,8 @@ async def test_one_of_two_leads_and_a_silent_death_is_followed_by_a_higher_epoch
     clock = SystemClock()
     buses = [await open_bus(broker.url, data=tmp_path / name, clock=clock, partitions=2) for name in "ab"]
     both = [
-        ClaimsLeadership(await BusClaims.open(bus, clock), clock, name) for bus, name in zip(buses, "ab", strict=True)
+        ClaimsLeadership(await BusClaims.open(bus, clock, "leader"), clock, name)
+        for bus, name in zip(buses, "ab", strict=True)
     ]
     tasks = [asyncio.create_task(who.run()) for who in both]
 
@@ -62,7 +63,7 @@ async def test_one_of_two_leads_and_a_silent_death_is_followed_by_a_higher_epoch
 async def test_without_the_broker_the_lease_lapses(broker: KafkaBroker, tmp_path: Path) -> None:
     clock = SystemClock()
     bus = await open_bus(broker.url, data=tmp_path / "a", clock=clock, partitions=2)
-    who = ClaimsLeadership(await BusClaims.open(bus, clock), clock, "a")
+    who = ClaimsLeadership(await BusClaims.open(bus, clock, "leader"), clock, "a")
     task = asyncio.create_task(who.run())
     await until(lambda: who.epoch() is not None, 40)
     broker.freeze()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bus.claims import BusClaims, Claim, ClaimsLeadership
 from bus.embedded import EmbeddedBus
 from bus.errors import BusError
+from bus.leadership import FileLockLeadership
 from fleet.clock import SystemClock, VirtualClock
-from remediator.claims import BusClaims, Claim, ClaimsLeadership
-from remediator.leadership import FileLockLeadership
 
 
 class FakeLog:
@@ -222,12 +222,26 @@ async def test_the_file_lock_is_held_by_one_and_its_counter_grows(tmp_path: Path
 async def test_claims_on_the_embedded_bus_elect_one(tmp_path: Path) -> None:
     clock = SystemClock()
     bus = await EmbeddedBus.open(tmp_path / "bus.sqlite", clock=clock, partitions=2)
-    both = [ClaimsLeadership(await BusClaims.open(bus, clock), clock, name) for name in "ab"]
+    both = [ClaimsLeadership(await BusClaims.open(bus, clock, "leader"), clock, name) for name in "ab"]
     tasks = [asyncio.create_task(who.run()) for who in both]
     async with asyncio.timeout(25):
         while not any(who.epoch() is not None for who in both):
             await asyncio.sleep(0.1)
     assert sum(who.epoch() is not None for who in both) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await bus.close()
+
+
+async def test_claims_on_another_subject_are_nobodys_business(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    bus = await EmbeddedBus.open(tmp_path / "bus.sqlite", clock=clock, partitions=2)
+    subjects = ("leader", "rules")
+    both = [ClaimsLeadership(await BusClaims.open(bus, clock, what), clock, what) for what in subjects]
+    tasks = [asyncio.create_task(who.run()) for who in both]
+    await clock.advance(8)
+    assert all(who.epoch() is not None for who in both), "each leads its own"
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,5 +1,7 @@
 """Leadership beyond one machine: claims in one partition of the bus, in one order for all. The highest claim leads.
 
+What is led is the claims' subject: the remediators of a site have one leader, its rule engines another.
+
 The epoch is the claim's offset. The lease is 5 s of CLOCK_BOOTTIME from the *sending* of the last renewal that was read
 back, so a record that waits in a spool prolongs nothing. Who reads another's record waits lease and grace before it
 commands: by then the other's lease has run out, whatever became of it.
@@ -142,19 +144,21 @@ class ClaimsLeadership:
 class BusClaims:
     """The claims log on `control`."""
 
-    def __init__(self, publisher: Publisher, reader: Consumer, clock: Clock) -> None:
+    def __init__(self, publisher: Publisher, reader: Consumer, clock: Clock, subject: str) -> None:
         self._publisher = publisher
         self._reader = reader
         self._clock = clock
+        self._subject = subject
 
     @classmethod
-    async def open(cls, bus: Bus, clock: Clock) -> "BusClaims":
-        """A writer and a reader of the leadership partition."""
-        return cls(await bus.publisher(), await bus.reader(topics=[CONTROL]), clock)
+    async def open(cls, bus: Bus, clock: Clock, subject: str) -> "BusClaims":
+        """A writer and a reader of the leadership partition; claims on another subject are not seen."""
+        return cls(await bus.publisher(), await bus.reader(topics=[CONTROL]), clock, subject)
 
     async def append(self, claimant: str, *, epoch: int | None, sequence: int, released: bool = False) -> None:
         """Put a record at the end; it counts once it is read back. Raises `HallkeeperError`."""
         event = ClaimEvent(
+            subject=self._subject,
             claimant=claimant,
             epoch=epoch,
             sequence=sequence,
@@ -171,14 +175,18 @@ class BusClaims:
         while records := await self._reader.fetch(limit=1000, timeout_seconds=0.0):
             for record in records:
                 event = decode_event(record.value) if record.value is not None else None
-                if record.partition == LEADERSHIP_PARTITION and isinstance(event, ClaimEvent):
-                    found.append(
-                        Claim(
-                            offset=record.offset,
-                            claimant=event.claimant,
-                            epoch=event.epoch,
-                            sequence=event.sequence,
-                            released=event.released,
-                        )
-                    )
+                if record.partition != LEADERSHIP_PARTITION or not isinstance(event, ClaimEvent):
+                    continue
+                if event.subject == self._subject:
+                    found.append(_claim(record.offset, event))
         return found
+
+
+def _claim(offset: int, event: ClaimEvent) -> Claim:
+    return Claim(
+        offset=offset,
+        claimant=event.claimant,
+        epoch=event.epoch,
+        sequence=event.sequence,
+        released=event.released,
+    )

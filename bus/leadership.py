@@ -1,4 +1,4 @@
-"""Who may command: one remediator a site. The port, and a file lock for one machine (`claims.py` for more).
+"""Who leads: one remediator a site, one rule engine. The port, and a file lock for one machine (`claims.py` for more).
 
 The epoch grows with every change of leader; every intent carries it, and the actuator refuses a lower one than it has seen.
 """
@@ -11,10 +11,11 @@ from typing import Protocol
 from fleet.clock import Clock
 
 TRY_SECONDS = 1.0
+"""Between two tries for the lock."""
 
 
 class Leadership(Protocol):
-    """Whether this process is the active remediator."""
+    """Whether this process is the active one of its kind."""
 
     def epoch(self) -> int | None:
         """The epoch under which it may command at this moment; None while it may not."""
@@ -32,9 +33,10 @@ class Leadership(Protocol):
 class FileLockLeadership:
     """One machine: who holds the lock on a file leads; the epoch is a counter in it."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, try_seconds: float = TRY_SECONDS) -> None:
         self._path = path
         self._clock = clock
+        self._try_seconds = try_seconds
         self._epoch: int | None = None
 
     def epoch(self) -> int | None:
@@ -46,12 +48,12 @@ class FileLockLeadership:
         return self._epoch == epoch
 
     async def run(self) -> None:
-        """Try for the lock every second; once taken, hold it until cancelled. The kernel frees a dead holder's."""
+        """Try for the lock again and again; once taken, hold it until cancelled. The kernel frees a dead holder's."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             while not _locked(descriptor):
-                await self._clock.sleep(TRY_SECONDS)
+                await self._clock.sleep(self._try_seconds)
             self._epoch = _counted(descriptor)
             while True:
                 await self._clock.sleep(3600)
