@@ -61,6 +61,11 @@ def messages_of(sheets: tuple[Sheet, ...], writer: FrameWriter, now_ms: int) -> 
 Plain = tuple[str, Mapping[str, str], float]
 """Name, labels, value."""
 
+PLANT = frozenset(
+    {Kind.GRID_SUPPLY, Kind.GENERATOR_STRING, Kind.BESS, Kind.SUBSTATION, Kind.BUSBAR, Kind.CDU, Kind.CRAC}
+)
+"""What the site's own meters stand at: sources, what hands their power on, and what cools."""
+
 
 def _series_of(site: Site, asset: Asset) -> Iterator[Plain]:
     match asset.kind:
@@ -69,13 +74,20 @@ def _series_of(site: Site, asset: Asset) -> Iterator[Plain]:
         case Kind.OUTLET:
             yield from _feeds(site, asset)
         case Kind.PDU:
+            yield "fleet_pdu_info", {"feed": asset.labels.get("feed", "")}, 1.0
+            yield from _rating(asset, "volts", "fleet_pdu_nominal_volts", {})
             yield from _phases(asset)
+            yield from _fed_by(asset)
         case Kind.RACK:
             yield from _rating(asset, "power_limit_watts", "fleet_rack_power_limit_watts", {"rack": str(asset.id)})
             yield from _coolers(site, asset)
         case Kind.SWITCH:
             for port, node in asset.ports.items():
                 yield "fleet_fabric_links", {"switch": str(asset.id), "port": port, "node": str(node)}, 1.0
+        case kind if kind in PLANT:
+            yield "fleet_plant_info", {"kind": str(kind)}, 1.0
+            yield from _rating(asset, "rated_watts", "fleet_power_rated_watts", {"kind": str(kind)})
+            yield from _fed_by(asset)
         case _:
             pass
 
@@ -87,6 +99,12 @@ def _node(asset: Asset) -> Iterator[Plain]:
     yield from _rating(asset, "gpus", "fleet_node_gpus", node)
     yield from _rating(asset, "idle_watts", "fleet_node_idle_watts", node)
     yield from _rating(asset, "max_watts", "fleet_node_max_watts", node)
+
+
+def _fed_by(asset: Asset) -> Iterator[Plain]:
+    """Which meter stands above this one."""
+    for feeder in asset.fed_by:
+        yield "fleet_power_feeds", {"feeder": str(feeder)}, 1.0
 
 
 def _feeds(site: Site, outlet: Asset) -> Iterator[Plain]:

@@ -17,6 +17,8 @@ UNITS: Mapping[str, str] = {
     "kelvin_per_watt": "kelvin per watt",
     "siemens_per_meter": "siemens per metre",
     "liters_per_minute": "litres per minute",
+    "kilograms_per_kilowatt_hour": "kilograms per kilowatt-hour",
+    "liters_per_kilowatt_hour": "litres per kilowatt-hour",
     "speed_rpm": "revolutions per minute",
     "watts": "watts",
     "amperes": "amperes",
@@ -29,9 +31,11 @@ UNITS: Mapping[str, str] = {
     "pascals": "pascals",
     "hertz": "hertz",
     "kelvin": "kelvin",
+    "kilograms": "kilograms",
+    "liters": "litres",
 }
-"""Last words of a name and the unit that they say; `liters_per_minute` and `speed_rpm` are the two that are no base unit,
-because operators and data sheets know no other."""
+"""Last words of a name and the unit that they say; `liters_per_minute`, `speed_rpm` and what is per kilowatt-hour are no base
+units, because operators, data sheets and the standards of CUE and WUE (ISO/IEC 30134-8 and -9) know no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

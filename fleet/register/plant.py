@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from fleet.register.metric import NO_YES, counter, gauge, info, produced_by, state
+from fleet.register.metric import NO_YES, counter, gauge, produced_by, state
 
 SOURCE = ("source",)
+WINDOW = ("window",)
 BATTERY_STATES: Mapping[float, str] = {
     1: "disconnected",
     2: "initializing",
@@ -51,7 +52,7 @@ PLANT = (
         gauge("bess_state_of_charge_ratio", "Energy that is left, of what it holds when full (B18)", 0, 1, rate=0.01),
         gauge("bess_state_of_health_ratio", "Capacity that is left, of what it had when new", 0, 1, rate=0.001),
         gauge("bess_power_watts", "Active power, positive when discharging", -1e9, 1e9),
-        gauge("bess_available_energy_joules", "Energy that can be taken", 0, 1e13),
+        gauge("bess_available_energy_joules", "Energy that can be taken (B18)", 0, 1e13),
         gauge("bess_capacity_joules", "Energy when full", 0, 1e13),
         gauge("bess_available_power_watts", "Power that can be given now (B19)", 0, 1e9),
         gauge("bess_rated_power_watts", "Power that it is built for", 0, 1e9),
@@ -100,31 +101,99 @@ PLANT = (
         counter("generator_energy_joules_total", "Energy that it has given", rate=1e9),
     ),
     *produced_by(
-        "continuous emission monitoring",
+        "continuous emission monitoring, over a point map",
+        gauge("emissions_nox_measured_ratio", "NOx, dry, share by volume, at the oxygen of the stack (B25)", 0, 0.01),
         gauge("emissions_nox_ratio", "NOx at 15 % oxygen, share by volume (25 ppm are 0.000025) (B25)", 0, 0.01),
-        gauge("emissions_nox_limit_ratio", "NOx that the permit allows, share by volume (B25)", 0, 0.01),
-        gauge("emissions_nox_4h_ratio", "NOx, mean of the last four valid hours (B25)", 0, 0.01),
-        gauge("emissions_nox_30d_ratio", "NOx, mean of the last thirty days of operation (B26)", 0, 0.01),
-        gauge("emissions_oxygen_ratio", "Oxygen in the exhaust, share by volume", 0, 0.25),
-        state("emissions_valid", "Whether the analyser's value counts (B26)", NO_YES),
+        gauge("emissions_oxygen_ratio", "Oxygen in the exhaust, dry, share by volume (B25)", 0, 0.25),
+        state("emissions_valid", "Whether the analyser's value counts: no calibration, no fault (B26)", NO_YES),
+        counter(
+            "emissions_mass_kilograms_total",
+            "Mass emitted, by pollutant: nox, so2, pm, co (B26)",
+            rate=10,
+            labels=("pollutant",),
+        ),
+        gauge("fuel_sulfur_ratio", "Sulphur in the fuel, share by mass (B26)", 0, 0.1),
     ),
     *produced_by(
-        "rules/models and the site's contracts",
-        gauge("site_power_watts", "Power that the site draws (B12)", 0, 1e10),
-        gauge("site_contract_watts", "Power that the site may draw (B12)", 0, 1e10),
-        gauge("site_ramp_watts_per_second", "How fast the site's power changes (B13, B15)", -1e9, 1e9),
-        gauge("site_ramp_limit_watts_per_second", "How fast it may change (B13)", 0, 1e9),
-        gauge("site_power_usage_effectiveness_ratio", "PUE: energy of the facility over energy of IT (B28)", 0.5, 10),
-        gauge("site_renewable_ratio", "Share of renewable energy (B27)", 0, 1, labels=("window",)),
-        gauge("site_ride_through_seconds", "How long storage carries the site (B18)", 0, 1e7),
+        "meters of renewable generation, the site's own and what it has contracted",
+        counter(
+            "renewable_energy_joules_total", "Renewable energy generated for the site (B27)", rate=1e9, labels=SOURCE
+        ),
+    ),
+    *produced_by(
+        "the utility or its aggregator, over a point map or an OpenADR bridge",
+        gauge("curtailment_target_watts", "Power from the grid that a curtailment event allows (B23)", 0, 1e10),
+        gauge("curtailment_start_timestamp_seconds", "When a curtailment event begins (B23)", 0),
+        gauge("curtailment_end_timestamp_seconds", "When it ends (B23)", 0),
+        gauge("grid_peak_probability_ratio", "Probability that the next hour is the month's peak (B24)", 0, 1),
+        gauge("grid_carbon_kilograms_per_kilowatt_hour", "Carbon dioxide of the grid's energy now (CUE)", 0, 3),
+    ),
+    *produced_by(
+        "the site's water meter",
+        counter("site_water_liters_total", "Water that the site has taken in (WUE)", rate=10_000),
+    ),
+    *produced_by(
+        "recorded by rules/catalogue/emissions.yaml",
+        gauge("emissions_nox_valid_ratio", "NOx at 15 % oxygen while the unit runs and its analyser counts", 0, 0.01),
+        state("emissions_running_state", "Whether a unit with an analyser runs", NO_YES),
+        gauge("emissions_nox_4h_ratio", "NOx, mean of four hours of operation, where 75 % are valid (B25)", 0, 0.01),
+        gauge(
+            "emissions_nox_4h_forecast_ratio", "The next 4-h mean, if this quarter of an hour goes on (B25)", 0, 0.01
+        ),
+        gauge("emissions_nox_30d_ratio", "NOx, mean of 30 days, where 75 % of operation are valid (B26)", 0, 0.01),
+    ),
+    *produced_by(
+        "recorded by rules/catalogue/site.yaml",
+        gauge(
+            "site_power_watts",
+            "Power that the site takes: grid, generators and storage together (B13, B15)",
+            -1e9,
+            1e10,
+        ),
+        gauge("site_grid_power_watts", "Power that the site takes from the grid (B12, B23)", -1e10, 1e10),
+        gauge("site_ramp_watts_per_second", "How fast the site's power changes, over a minute (B13)", -1e9, 1e9),
+        gauge("site_hour_energy_joules", "Energy of the facility in the last hour", 0, 1e14),
+        gauge("site_hour_it_energy_joules", "Energy of IT in the last hour, at the inputs of rack PDUs", 0, 1e14),
+        gauge("site_hour_cooling_energy_joules", "Energy of CDUs and air coolers in the last hour", 0, 1e14),
+        gauge("site_hour_renewable_energy_joules", "Renewable energy generated in the last hour", 0, 1e14),
+        gauge("site_hour_matched_energy_joules", "Of that, what the site took in the same hour", 0, 1e14),
+        gauge("site_hour_carbon_kilograms", "Carbon dioxide of the last hour's energy", 0, 1e7),
+        gauge(
+            "site_power_usage_effectiveness_ratio",
+            "PUE: energy of the facility over energy of IT (B28)",
+            0,
+            100,
+            labels=WINDOW,
+        ),
+        gauge(
+            "site_cooling_power_usage_effectiveness_ratio",
+            "pPUE: energy of IT and cooling over energy of IT",
+            0,
+            100,
+            labels=WINDOW,
+        ),
+        gauge(
+            "site_carbon_usage_effectiveness_kilograms_per_kilowatt_hour",
+            "CUE: carbon dioxide over energy of IT",
+            0,
+            100,
+            labels=WINDOW,
+        ),
+        gauge(
+            "site_water_usage_effectiveness_liters_per_kilowatt_hour",
+            "WUE: water over energy of IT",
+            0,
+            1_000,
+            labels=WINDOW,
+        ),
+        gauge("site_renewable_ratio", "Share of renewable energy, matched hour by hour (B27)", 0, 1.01, labels=WINDOW),
+        gauge(
+            "site_renewable_energy_factor_ratio", "REF: renewable energy over all, not matched", 0, 100, labels=WINDOW
+        ),
+        gauge("site_ride_through_seconds", "How long storage carries the site, less its reserve (B18)", -1e7, 1e9),
+        gauge("site_storage_power_watts", "Power that storage can give now (B19)", 0, 1e10),
         gauge(
             "power_redundancy_level", "Sources available beyond those needed, k of N+k (B22)", -100, 100, labels=SOURCE
-        ),
-        gauge("curtailment_target_watts", "Power that a curtailment event asks for (B23)", 0, 1e10),
-        gauge("curtailment_start_timestamp_seconds", "When a curtailment event begins (B23)", 0),
-        gauge("grid_peak_probability_ratio", "Probability that the next hour is the month's peak (B24)", 0, 1),
-        info(
-            "power_source_info", "A source of the site, and whether it may be counted on (B22)", "source", "available"
         ),
     ),
 )

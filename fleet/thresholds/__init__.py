@@ -12,6 +12,7 @@ from types import MappingProxyType
 from fleet.thresholds.cooling import COOLING
 from fleet.thresholds.gpu import GPU
 from fleet.thresholds.jobs import JOBS
+from fleet.thresholds.plant import PLANT
 from fleet.thresholds.power import POWER
 from fleet.thresholds.service import SERVICE
 from fleet.thresholds.threshold import Threshold
@@ -24,7 +25,8 @@ METRIC = "fleet_threshold"
 AREAS: Mapping[str, Mapping[str, Threshold]] = MappingProxyType(
     {
         "GPUs and nodes": GPU,
-        "Power": POWER,
+        "Power: PDUs, feeders, busbars": POWER,
+        "Power: storage, generation, emissions, the site": PLANT,
         "Cooling": COOLING,
         "Jobs and their schedulers": JOBS,
         "Hallkeeper itself": SERVICE,

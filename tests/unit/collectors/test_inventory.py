@@ -92,6 +92,20 @@ def test_limits_cooling_and_fabric_are_there(tmp_path: Path) -> None:
     assert only(found["fleet_fabric_links"], switch="leaf-1", port="1", node="dgx-001")[1] == 1
 
 
+def test_the_power_tree_is_there_with_kinds_and_ratings(tmp_path: Path) -> None:
+    found = series_of(tmp_path)
+    kinds = {labels["asset"]: labels["kind"] for labels, _ in found["fleet_plant_info"]}
+    assert kinds == {"grid-1": "grid_supply", "sub-a": "substation", "busbar-a": "busbar", "cdu-1": "cdu"}
+    assert only(found["fleet_power_rated_watts"], kind="busbar") == (
+        {"job": "fleet", "instance": "mini", "asset": "busbar-a", "kind": "busbar", "zone": "3"},
+        1_000_000,
+    )
+    above = {labels["asset"]: labels["feeder"] for labels, _ in found["fleet_power_feeds"]}
+    assert above == {"pdu-a": "busbar-a", "busbar-a": "sub-a", "sub-a": "grid-1"}
+    assert only(found["fleet_pdu_info"], asset="pdu-a", rack="r01")[0]["feed"] == "a"
+    assert only(found["fleet_pdu_nominal_volts"], asset="pdu-a")[1] == 230
+
+
 def test_frames_of_the_inventory_go_to_their_zones_partition(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text(SITE)
