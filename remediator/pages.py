@@ -57,7 +57,8 @@ def _unremedied(incident: Incident, now_ms: int, site: Site, answers: Answers) -
             return f"{standing.playbook} on {standing.target} is in mode observe: nothing was done"
         if standing.phase is Phase.SUCCEEDED and now_ms - standing.updated_at_ms >= STILL_FIRING_MS:
             return f"{standing.playbook} on {standing.target} succeeded, and its alert still fires"
-    if standings or any(answers(alert.rule) is not None for alert in treatable(incident, site)):
+    answered = any(standing.phase is not Phase.SUPERSEDED for standing in standings.values())
+    if answered or any(answers(alert.rule) is not None for alert in treatable(incident, site)):
         return None
     root = incident.cause
     patience = 0 if is_cause(root, site) or not root.alertname.endswith(SILENCES) else SYMPTOM_PATIENCE_MS
