@@ -96,10 +96,11 @@ def site_broken(here: Installation) -> list[str]:
 
 
 def settings_broken(here: Installation) -> list[str]:
+    line = here.settings.read_text().splitlines().index("bus: embedded") + 1
     here.change("bus: embedded", "bus: embeded\nlisen: 127.0.0.1:1")
     return [
-        rf"{here.settings}:1:6: bus: .+, try embedded, or kafka://.+",
-        rf"{here.settings}:2:1: lisen: unknown key 'lisen', try 'listen'",
+        rf"{here.settings}:{line}:6: bus: .+, try embedded, or kafka://.+",
+        rf"{here.settings}:{line + 1}:1: lisen: unknown key 'lisen', try 'listen'",
     ]
 
 
