@@ -7,11 +7,10 @@ import numpy as np
 
 from rules.alerts.alert import Alert, AlertState, Finding, step
 from rules.alerts.evidence import known_where
-from rules.arrays import Bools
 from rules.files.model import AlertRule
 from rules.labels import NAME, LabelTable
 from rules.promql.errors import EvaluationError
-from rules.promql.node import Node
+from rules.promql.node import Node, Value
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner, reads_silence
 from rules.promql.vector import Vector
@@ -37,7 +36,7 @@ class AlertEvaluator:
         self._constant[ALERTNAME] = rule.name
         self._templated = {name: label for name, label in rule.labels.items() if not label.constant}
         self._labels: LabelTable | None = None
-        self._present: Bools | None = None
+        self._present: bytes | None = None
         self._deadline_ms = _FOREVER
         self._last_ms: int | None = None
 
@@ -57,7 +56,11 @@ class AlertEvaluator:
 
     def evaluate(self, now: Pass, at_ms: int, limit: int) -> list[Alert]:
         """One step; the alerts whose state changed. Raises `EvaluationError`, and then nothing has changed."""
-        named, vector = self._elements(now)
+        value = self._node.evaluate(now)
+        if not self.alerts and isinstance(value, Vector) and value.empty:
+            self._last_ms = at_ms
+            return []
+        named, vector = self._elements(now, value)
         if self._unchanged(vector, at_ms):
             self._last_ms = at_ms
             return []
@@ -67,14 +70,14 @@ class AlertEvaluator:
         found = self._found(vector)
         judged = self._judged(now)
         changed = list(self._steps(named, found, judged, at_ms))
-        self._labels, self._present = vector.labels, vector.mask.copy()
+        self._labels, self._present = vector.labels, vector.mask.tobytes()
         self._last_ms = at_ms
         self._deadline_ms = self._next_deadline()
         return changed
 
-    def _elements(self, now: Pass) -> tuple[LabelTable, Vector]:
+    @staticmethod
+    def _elements(now: Pass, value: Value) -> tuple[LabelTable, Vector]:
         """The expression's elements without the metric's name, and their labels with it."""
-        value = self._node.evaluate(now)
         if isinstance(value, Vector):
             return value.labels, Vector(value.labels.nameless, value.values, value.present)
         lone = LabelTable(now.window.strings, {}, 1)
@@ -82,11 +85,9 @@ class AlertEvaluator:
 
     def _unchanged(self, vector: Vector, at_ms: int) -> bool:
         """The common case: the same elements as before, and nothing due."""
-        if not self.alerts and vector.empty:
-            return True
         if self._templated or at_ms >= self._deadline_ms or vector.labels is not self._labels:
             return False
-        return self._present is not None and bool(np.array_equal(vector.mask, self._present))
+        return self._present is not None and vector.mask.tobytes() == self._present
 
     def _check_labels(self, vector: Vector) -> None:
         """Raises `EvaluationError` where two elements would become one alert."""

@@ -17,8 +17,10 @@ def compensated(terms: Floats) -> tuple[Floats, Floats]:
     sums = np.add.accumulate(terms, axis=0)
     before, after = sums[:-1], sums[1:]
     added = after - before
-    errors = before - (after - added)
-    errors += terms[1:] - added
+    errors = np.subtract(after, added)
+    np.subtract(before, errors, out=errors)
+    np.subtract(terms[1:], added, out=added)
+    errors += added
     # reduce adds row after row, except down a lone column, which it would sum pairwise
     lost = np.add.reduce(errors, axis=0) if terms.shape[1] > 1 else np.add.accumulate(errors, axis=0)[-1:].sum(axis=0)
     return sums[-1], lost
@@ -27,6 +29,9 @@ def compensated(terms: Floats) -> tuple[Floats, Floats]:
 def total(terms: Floats) -> Floats:
     """Compensated sums, column by column."""
     sums, lost = compensated(terms)
+    if math.isfinite(np.add.reduce(lost)):  # no sum is infinite: its compensation would not be a number
+        sums += lost
+        return sums
     result: Floats = np.where(np.isinf(sums), sums, sums + lost)
     return result
 

@@ -149,13 +149,14 @@ class OneElement(Node):
         super().__init__(children)
         self._given = dict(labels)
         self._labels: LabelTable | None = None
+        self._none = np.zeros(1, dtype=np.bool_)
 
     def element(self, now: Pass, value: float, *, present: bool = True) -> Vector:
         """The one element, or none."""
         strings = now.window.strings
         if self._labels is None or self._labels.strings is not strings:
             self._labels = LabelTable.of(strings, [self._given.items()])
-        return Vector(self._labels, np.array([value]), None if present else np.zeros(1, dtype=np.bool_))
+        return Vector(self._labels, np.array([value]), None if present else self._none)
 
 
 class VectorOf(OneElement):

@@ -12,7 +12,7 @@ from rules.promql.passes import Pass
 from rules.window.board import Block, Board, Pattern
 from rules.window.ring import GOOD_MASK, Ring
 
-_CELLS: Final = 1 << 20
+CELLS: Final = 1 << 20
 """Cells looked at together: 1 Mi of 8 bytes stay in a processor's cache better than a site's whole history."""
 
 
@@ -209,11 +209,10 @@ class Samples:
         return np.where(self.valid, self.values, 0.0)
 
 
-def values(rows: RowRange) -> Floats:
-    """Every cell of rows from their first sample on, `[sample][row]`; a row with fewer ends in whatever follows."""
-    reach, cells = rows.reach, rows.board.cell[rows.places]
-    depth = max(int((reach.last - reach.first).max(initial=0)) + 1, 1)
-    read: Floats = rows.ring.values[(reach.first + np.arange(depth)[:, None]) & (rows.ring.slots - 1), cells]
+def cells_from(ring: Ring, first: Times, last: Times, cells: Rows) -> Floats:
+    """Every sample of rows from first to last, `[sample][row]`; a row with fewer ends in whatever follows."""
+    depth = max(int((last - first).max(initial=0)) + 1, 1)
+    read: Floats = ring.values[(first + np.arange(depth)[:, None]) & (ring.slots - 1), cells]
     return read
 
 
@@ -238,7 +237,7 @@ def chunks(rows: RowRange) -> Iterator[tuple[slice, RowRange]]:
     reach = rows.reach
     total = len(reach.owners)
     depth = max(int((reach.last - reach.first + 1).max(initial=1)), 1)
-    step = max(_CELLS // depth, 1)
+    step = max(CELLS // depth, 1)
     if total <= step:
         yield slice(0, total), rows
         return

@@ -11,7 +11,7 @@ import numpy as np
 
 from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.passes import Pass
-from rules.promql.ranges import Extent, Reach, RowRange, chunks, extent, row_range, samples, values
+from rules.promql.ranges import CELLS, Reach, RowRange, cells_from, chunks, extent, row_range, samples
 from rules.window.board import Block
 
 RATES: Final = frozenset({"rate", "increase", "delta"})
@@ -36,47 +36,63 @@ class Rate:
         """The function over rows of one metric (None: all): values, and which rows have one (None: all)."""
         span = row_range(now, block, rows, self.range_ms, self.offset_ms)
         first, last = span.ends()
-        result = self._finished(np.subtract(last, first, out=last), first, span.reach)
-        present = span.reach.own.enough
+        result = np.subtract(last, first, out=last)
+        holes = self._corrected_where_even(result, span)
+        result = self._finished(result, first, span.reach)
+        if holes is not None:
+            return self._with_holes(now, span, result, holes)
+        return result, None if span.reach.everyone else span.reach.own.enough
+
+    def _corrected_where_even(self, result: Floats, span: RowRange) -> Rows | None:
+        """Make good the falls of rows whose times are their stream's; the other rows, None where there are none."""
         uneven = span.rough if self.counts else span.holes
-        if some(uneven):
-            present = present.copy()
-            places = np.flatnonzero(uneven)
-            for piece, rest in chunks(span.chosen(places)):
-                result[places[piece]], present[places[piece]] = self._exact(now, rest)
-            return result, None if every(present) else present
-        return result, None if span.reach.everyone else present
+        if not some(uneven):
+            return None
+        places = np.flatnonzero(uneven)
+        if not self.counts:
+            return places
+        holed = span.holes[places]
+        if not some(holed):
+            _correct(result, span, places)
+            return None
+        _correct(result, span, places[~holed])
+        return places[holed]
+
+    def _with_holes(self, now: Pass, span: RowRange, result: Floats, places: Rows) -> tuple[Floats, Bools | None]:
+        """Rows whose times are not their stream's, each by its own samples."""
+        present = span.reach.own.enough.copy()
+        for piece, rest in chunks(span.chosen(places)):
+            result[places[piece]], present[places[piece]] = self._exact(now, rest)
+        return result, None if every(present) else present
 
     def _finished(self, result: Floats, first: Floats, reach: Reach) -> Floats:
         """Extend the change over the sampled interval to the range; the result's memory is used."""
         seconds = self.range_ms / 1000.0
-        if self.counts and not every(first >= result + result):
-            factor = self._from_zero(result, first, reach.own)
-            if self.function == "rate":
-                factor /= seconds
-        else:
-            factor = reach.scaled(seconds) if self.function == "rate" else reach.factor
+        factor = reach.scaled(seconds) if self.function == "rate" else reach.factor
+        if self.counts:
+            near = first < result + result
+            if some(near):
+                factor = self._from_zero(factor, result, first, reach, np.flatnonzero(near))
         result *= factor
         return result
 
-    @staticmethod
-    def _from_zero(result: Floats, first: Floats, own: Extent) -> Floats:
-        """The factor where some counter may have begun within the range: it is not extended below zero.
+    def _from_zero(self, factor: Floats, result: Floats, first: Floats, reach: Reach, rows: Rows) -> Floats:
+        """The factor where a counter may have begun within the range: it is not extended below zero.
 
         One that began with at least twice its growth cannot: its zero lies two sampled intervals back, and no start is
         extended by more than 1.1 of them.
         """
-        to_zero = own.sampled * (first / result)
-        start = np.where((result > 0) & (first >= 0) & (to_zero < own.start), to_zero, own.start)
-        factor: Floats = (own.sampled + start + own.end) / own.sampled
+        own, first, result = reach.own, first[rows], result[rows]
+        sampled, start = own.sampled[rows], own.start[rows]
+        to_zero = sampled * (first / result)
+        start = np.where((result > 0) & (first >= 0) & (to_zero < start), to_zero, start)
+        limited: Floats = (sampled + start + own.end[rows]) / sampled
+        factor = factor.copy()
+        factor[rows] = limited / (self.range_ms / 1000.0) if self.function == "rate" else limited
         return factor
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
         """The same, sample by sample."""
-        if not some(rows.holes):  # the times are the stream's: only falls are to be made good
-            first, last = rows.ends()
-            result = _corrected(last - first, values(rows), rows.reach.last - rows.reach.first)
-            return self._finished(result, first, rows.reach), rows.reach.own.enough
         read = samples(now, rows)
         end = now.at_ms - self.offset_ms
         last_time = read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))]
@@ -87,6 +103,19 @@ class Rate:
         factor = (own.sampled + own.start + own.end) / own.sampled
         reach = Reach(rows.reach.owners, rows.reach.first, rows.reach.last, own, factor, every(own.enough))
         return self._finished(result, read.values[0], reach), own.enough
+
+
+def _correct(result: Floats, span: RowRange, places: Rows) -> None:
+    """Make good the falls of rows whose samples have no holes."""
+    reach = span.reach
+    first, last = reach.first[places], reach.last[places]
+    rows = places if span.rows is None else span.rows[places]
+    cells = span.board.cell[span.block.start + rows]
+    step = max(CELLS // max(int((last - first).max(initial=0)) + 1, 1), 1)
+    for begin in range(0, len(places), step):
+        piece = slice(begin, begin + step)
+        read = cells_from(span.ring, first[piece], last[piece], cells[piece])
+        result[places[piece]] = _corrected(result[places[piece]], read, last[piece] - first[piece])
 
 
 def _corrected(result: Floats, read: Floats, steps: Times) -> Floats:
