@@ -7,7 +7,9 @@ measures, a rule judges.
 
 from typing import Final
 
+from rules.models.paced import CONDENSATION, FOULING
 from rules.models.port import Model
+from rules.models.trust import Trust
 
-MODELS: Final[tuple[Model, ...]] = ()
+MODELS: Final[tuple[Model, ...]] = (Trust(), CONDENSATION, FOULING)
 """Every shipped model."""

@@ -14,7 +14,7 @@ from rules.promql.passes import Pass
 from rules.promql.plan import Planner
 from rules.promql.ranges import row_range, samples
 from rules.promql.selectors import Selection
-from rules.promql.tree import Call, SelectRange
+from rules.promql.tree import Call, Select, SelectRange
 from rules.promql.vector import Vector
 
 _READS_EVERY_SAMPLE: Final = "count_over_time"
@@ -38,7 +38,24 @@ class InstantReader:
         value = self._node.evaluate(now)
         if not isinstance(value, Vector):
             value = Vector(LabelTable(now.window.strings, {}, 1), np.array([value]), None)
-        return Series(value.labels, value.values, value.mask)
+        at = np.full(value.labels.size, now.at_ms, dtype=np.int64)
+        return Series(value.labels, value.values, value.mask, at)
+
+
+class PlainReader:
+    """One metric, with the times of its samples."""
+
+    def __init__(self, node: Node, select: Select) -> None:
+        self._node = node
+        self._selection = Selection(select)
+
+    def read(self, now: Pass) -> Series:
+        vector = self._node.vector(now)
+        times = [np.empty(0, dtype=np.int64)]
+        for block, selected in self._selection.blocks(now):
+            selected.refresh(block, self._selection.select.matchers)
+            times.append(now.past(block, selected.all_rows(block), now.at_ms)[2])
+        return Series(vector.labels, vector.values, vector.mask, np.concatenate(times))
 
 
 class RangeReader:
@@ -70,4 +87,6 @@ def reader_of(expr: str, planner: Planner) -> Reader:
     if isinstance(tree, SelectRange):
         planner.node(Call(_READS_EVERY_SAMPLE, (tree,)))
         return RangeReader(tree)
+    if isinstance(tree, Select) and tree.name is not None and not tree.offset_ms:
+        return PlainReader(planner.node(tree), tree)
     return InstantReader(planner.node(tree))

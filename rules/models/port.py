@@ -34,6 +34,8 @@ class Series:
     """Any value where the row is not present."""
     present: Bools
     """Whether the series has a good sample within the lookback."""
+    times: Times
+    """When each value was measured (Unix ms), of a plain selector; of any other expression the time of the step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

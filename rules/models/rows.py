@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from rules.arrays import Hashes, Rows
+from rules.arrays import Floats, Hashes, Rows
 from rules.labels import LabelTable
-from rules.models.port import Kept
+from rules.models.port import Kept, Series
 
 ROWS: Final = "rows"
 """The kept array that says whose numbers the others hold: hashes of label sets, the same in every process."""
@@ -44,3 +44,17 @@ def remembered(
     """What `carried` reads at the next step."""
     hashes: Hashes = labels.hashes
     return {prefix + ROWS: hashes} | {prefix + name: column for name, column in columns.items()}
+
+
+def looked_up(series: Series, labels: LabelTable, on: str) -> Floats:
+    """For each row of `labels` the value of the series with the same value of the label `on`; NaN where there is none."""
+    rows = np.flatnonzero(series.present & (series.labels.codes(on) != 0))
+    found = np.full(labels.size, np.nan)
+    if len(rows):
+        codes = series.labels.codes(on)[rows]
+        order = np.argsort(codes, kind="stable")
+        wanted = labels.codes(on)
+        places = np.minimum(np.searchsorted(codes[order], wanted), len(rows) - 1)
+        same = codes[order][places] == wanted
+        found[same] = series.values[rows[order[places[same]]]]
+    return found
