@@ -19,7 +19,7 @@ def event_of(transition: AlertTransition) -> AlertEvent:
         alert_id=transition.alert_id,
         rule=transition.rule,
         alertname=transition.alertname,
-        state=AlertState(transition.state),
+        state=transition.state,
         severity=transition.severity,
         labels=dict(transition.labels),
         annotations=dict(transition.annotations),

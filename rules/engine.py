@@ -3,15 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
+from bus.events import AlertEvent
 from bus.frames import FrameWriter
-from bus.identity import alert_id, derived_id, fingerprint
+from bus.identity import derived_id
 from bus.port import Message
-from rules.alerts.alert import Alert, AlertState
+from rules.alerts.alert import Alert, AlertState, told_alert
 from rules.alerts.evaluator import AlertEvaluator
+from rules.alerts.naming import Around
 from rules.alerts.series import ALERT_SERIES
 from rules.files.load import load_rules
 from rules.files.model import RuleSet
@@ -20,9 +23,11 @@ from rules.labels import LabelTable
 from rules.models import MODELS
 from rules.models.port import Model
 from rules.models.runner import Models
+from rules.outside import Outside
 from rules.promql.passes import LOOKBACK_MS, Pass
 from rules.promql.plan import Planner
 from rules.snapshot import Snapshot, decode_snapshot, encode_snapshot
+from rules.templates import Surroundings
 from rules.window.layouts import Layout
 from rules.window.window import LIMIT_BYTES, Window
 
@@ -62,9 +67,11 @@ class Engine:
         boot: int = 0,
         limit_bytes: int = LIMIT_BYTES,
         models: Sequence[Model] = MODELS,
+        external_labels: Mapping[str, str] = MappingProxyType({}),
+        external_url: str = "",
     ) -> None:
         """`boot` numbers the frames that recording rules make, a random number per start; of `models` those run that
-        a rule reads.
+        a rule reads. Templates see the external labels and url.
 
         Raises `RuleFileError` with every mistake of every file.
         """
@@ -77,6 +84,9 @@ class Engine:
         self._known_models = tuple(models)
         self.models = Models(self._known_models, planner)
         self.window = Window(planner.needs, limit_bytes=limit_bytes)
+        self.open: dict[str, tuple[AlertEvaluator, Alert]] = {}
+        """Alerts that are pending or firing, by id, with their rules."""
+        self._outside = Outside(external_labels=external_labels, external_url=external_url)
         self.failures: dict[str, str] = {}
         """Rules that could not be evaluated last time, and why."""
         self.evaluated_rules = 0
@@ -115,8 +125,11 @@ class Engine:
                 group = self.groups[uid]
                 offset = group.group.query_offset_ms
                 now = passes.setdefault(offset, Pass(self.window, at_ms - offset))
-                outcome = group.evaluate(now, at_ms, self._writer, lagging=lagging, alert_series=self._alert_series)
-                transitions += self._settle(group, outcome, at_ms)
+                around = self._outside.around(now)
+                outcome = group.evaluate(
+                    now, at_ms, self._writer, lagging=lagging, alert_series=self._alert_series, around=around
+                )
+                transitions += self._settle(group, outcome, at_ms, around)
         for now in passes.values():
             now.finish()
         return transitions
@@ -152,10 +165,11 @@ class Engine:
                 continue
             for alert in rule.alerts.values():
                 alert.state = AlertState.UNKNOWN
-                ended.append(_transition(rule, alert, at_ms, 0.0))
+                ended.append(_transition(rule, alert, at_ms))
         models = Models(self._known_models, planner)
         models.adopt(self.models)
         self.rules, self.groups, self.models = rules, groups, models
+        self._count_open()
         self.window.require(planner.needs)
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
@@ -169,7 +183,9 @@ class Engine:
             for rule in group.alerting
             if rule.alerts
         }
-        return encode_snapshot(Snapshot(at_ms=at_ms, alerts=alerts, models=self.models.state()))
+        fired = {rule.rule.uid: rule.flapping.state(at_ms) for group in self.groups.values() for rule in group.alerting}
+        fired = {uid: times for uid, times in fired.items() if times}
+        return encode_snapshot(Snapshot(at_ms=at_ms, alerts=alerts, models=self.models.state(), fired=fired))
 
     def restore(self, state: bytes, at_ms: int) -> int:
         """Go on from `state()`: `for` continues without the time in between; how many alerts came back.
@@ -181,12 +197,59 @@ class Engine:
         restored = 0
         for group in self.groups.values():
             for rule in group.alerting:
+                rule.flapping.restore(snapshot.fired.get(rule.rule.uid, {}))
                 alerts = snapshot.alerts.get(rule.rule.uid, [])
                 if alerts:
                     labels = LabelTable.of(self.window.strings, [alert.element.items() for alert in alerts])
                     rule.restore(alerts, labels.nameless, max(at_ms - snapshot.at_ms, 0))
                     restored += len(alerts)
+        self._count_open()
         return restored
+
+    def knows(self, rule: str) -> bool:
+        """Whether an alerting rule of that uid is loaded."""
+        return self._rule(rule) is not None
+
+    def take_over(self, told: AlertEvent, at_ms: int) -> None:
+        """Go on with an open alert that another engine, or this one before a restart, has told of."""
+        rule, mine = self._rule(told.rule), self.open.get(told.alert_id)
+        if rule is None:
+            return
+        if mine is not None:
+            rule.align(mine[1], told.active_since_ms)
+            if told.state is AlertState.FIRING and mine[1].state is AlertState.PENDING:
+                mine[1].state, mine[1].fired_at_ms = AlertState.FIRING, told.evaluated_at_ms
+            return
+        alert = told_alert(told, rule.element_of(told.labels), at_ms)
+        rule.take_over(alert, LabelTable.of(self.window.strings, [alert.element.items()]))
+        self.open[alert.identity] = rule, alert
+
+    def align(self, identity: str, active_since_ms: int) -> None:
+        """An open alert has been active since then: another engine was the first to see it."""
+        found = self.open.get(identity)
+        if found is not None:
+            found[0].align(found[1], active_since_ms)
+
+    def forget(self, identity: str) -> None:
+        """An open alert is over, and that was told before."""
+        rule, alert = self.open.pop(identity)
+        rule.forget(alert)
+
+    def current(self, at_ms: int) -> list[AlertTransition]:
+        """What would have to be told of each open alert, had nobody told of it."""
+        around = self._outside.around(Pass(self.window, at_ms))
+        return [_transition(rule, alert, at_ms, around) for rule, alert in self.open.values()]
+
+    def _rule(self, uid: str) -> AlertEvaluator | None:
+        return next((rule for group in self.groups.values() for rule in group.alerting if rule.rule.uid == uid), None)
+
+    def _count_open(self) -> None:
+        self.open = {
+            alert.identity: (rule, alert)
+            for group in self.groups.values()
+            for rule in group.alerting
+            for alert in rule.alerts.values()
+        }
 
     def _readers(self, layout: Layout) -> frozenset[str]:
         """Groups that read one of a layout's metrics; found once per layout."""
@@ -197,14 +260,18 @@ class Engine:
         layout.readers = _Readers(self.groups, uids)
         return uids
 
-    def _settle(self, group: CompiledGroup, outcome: Outcome, at_ms: int) -> list[AlertTransition]:
+    def _settle(self, group: CompiledGroup, outcome: Outcome, at_ms: int, around: Around) -> list[AlertTransition]:
         self.evaluated_rules += outcome.evaluated
         self._recorded += outcome.messages
         for rule in group.rules:
             self.failures.pop(rule.rule.uid, None)
         self.failures.update(outcome.failures)
-        interval = group.group.interval_ms / 1000.0
-        return [_transition(rule, alert, at_ms, interval) for rule, alert in outcome.changed]
+        for rule, alert in outcome.changed:
+            if alert.ended:
+                self.open.pop(alert.identity, None)
+            else:
+                self.open[alert.identity] = rule, alert
+        return [_transition(rule, alert, at_ms, around) for rule, alert in outcome.changed]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,21 +284,19 @@ def _wants_alert_series(window: Window) -> bool:
     return any(window.needs.of(name) is not None for name in ALERT_SERIES)
 
 
-def _transition(rule: AlertEvaluator, alert: Alert, at_ms: int, interval_seconds: float) -> AlertTransition:
-    mark = fingerprint(alert.labels)
-    identity = alert_id(rule.rule.uid, mark)
+def _transition(rule: AlertEvaluator, alert: Alert, at_ms: int, around: Around = Surroundings) -> AlertTransition:
     return AlertTransition(
-        alert_id=identity,
-        event_id=derived_id(identity, alert.state, alert.active_since_ms),
+        alert_id=alert.identity,
+        event_id=derived_id(alert.identity, alert.state, alert.active_since_ms),
         rule=rule.rule.uid,
         alertname=rule.rule.name,
         state=alert.state,
         severity=alert.labels.get(SEVERITY, _DEFAULT_SEVERITY),
         labels=dict(alert.labels),
-        annotations=rule.annotations(alert),
+        annotations=rule.annotations(alert, around),
         value=alert.value,
         active_since_ms=alert.active_since_ms,
         evaluated_at_ms=at_ms,
-        fingerprint=mark,
-        group_interval_seconds=interval_seconds,
+        fingerprint=alert.mark,
+        group_interval_seconds=rule.interval_seconds,
     )

@@ -8,6 +8,7 @@ from bus.port import Message
 from fleet.errors import HallkeeperError
 from rules.alerts.alert import Alert
 from rules.alerts.evaluator import AlertEvaluator
+from rules.alerts.naming import Around
 from rules.alerts.series import ALERT_SERIES, AlertSeries
 from rules.files.model import AlertRule, RuleGroup
 from rules.promql.errors import EvaluationError
@@ -36,7 +37,9 @@ class CompiledGroup:
     def __init__(self, group: RuleGroup, planner: Planner) -> None:
         self.group = group
         self.rules: list[AlertEvaluator | Recorder] = [
-            AlertEvaluator(rule, planner) if isinstance(rule, AlertRule) else Recorder(rule, group.name, planner)
+            AlertEvaluator(rule, planner, interval_ms=group.interval_ms)
+            if isinstance(rule, AlertRule)
+            else Recorder(rule, group.name, planner)
             for rule in group.rules
         ]
         self._series = {
@@ -55,8 +58,10 @@ class CompiledGroup:
         """Whether one of its rules reads one of the metrics."""
         return any(selection.takes(name) for name in names for selection in self._selections)
 
-    def evaluate(self, now: Pass, at_ms: int, writer: FrameWriter, *, lagging: bool, alert_series: bool) -> Outcome:
-        """Every rule once. While the bus lags, rules that silence could trip are left out."""
+    def evaluate(
+        self, now: Pass, at_ms: int, writer: FrameWriter, *, lagging: bool, alert_series: bool, around: Around
+    ) -> Outcome:
+        """Every rule once, looking back from the pass's time. While the bus lags, rules that silence could trip are left out."""
         outcome = Outcome()
         for rule in self.rules:
             if lagging and rule.reads_silence:
@@ -64,7 +69,7 @@ class CompiledGroup:
                     rule.hold(at_ms)
                 continue
             try:
-                self._one(rule, now, at_ms, writer, outcome, alert_series=alert_series)
+                self._one(rule, now, at_ms, writer, outcome, around, alert_series=alert_series)
                 outcome.evaluated += 1
             except EvaluationError as error:
                 outcome.failures[rule.rule.uid] = str(error)
@@ -79,17 +84,18 @@ class CompiledGroup:
         at_ms: int,
         writer: FrameWriter,
         outcome: Outcome,
+        around: Around,
         *,
         alert_series: bool,
     ) -> None:
         if isinstance(rule, Recorder):
-            messages = rule.evaluate(now, at_ms, self.group.limit, writer)
+            messages = rule.evaluate(now, now.at_ms, self.group.limit, writer)
             outcome.messages += messages
             record(now, messages, frozenset({rule.rule.name}))
             return
-        outcome.changed += [(rule, alert) for alert in rule.evaluate(now, at_ms, self.group.limit)]
+        outcome.changed += [(rule, alert) for alert in rule.evaluate(now, at_ms, self.group.limit, around)]
         if alert_series:
-            messages = self._series[rule.rule.uid].frame(list(rule.alerts.values()), at_ms, writer)
+            messages = self._series[rule.rule.uid].frame(list(rule.alerts.values()), now.at_ms, writer)
             record(now, messages, ALERT_SERIES)
 
 

@@ -16,6 +16,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     alerts: dict[str, list[Alert]]
     models: dict[str, bytes] = {}
+    fired: dict[str, dict[str, list[int]]] = {}
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +27,17 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """By rule uid."""
     models: Mapping[str, bytes] = {}
     """What models keep, by their name; a state of before there were models has none."""
+    fired: Mapping[str, Mapping[str, Sequence[int]]] = {}
+    """When alerts fired that could flap, by rule uid and alert id."""
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """As msgpack."""
     alerts = {uid: list(alerts) for uid, alerts in snapshot.alerts.items()}
-    document = _Document(version=VERSION, at_ms=snapshot.at_ms, alerts=alerts, models=dict(snapshot.models))
+    fired = {uid: {one: list(times) for one, times in alerts.items()} for uid, alerts in snapshot.fired.items()}
+    document = _Document(
+        version=VERSION, at_ms=snapshot.at_ms, alerts=alerts, models=dict(snapshot.models), fired=fired
+    )
     return msgspec.msgpack.encode(document)
 
 
@@ -43,4 +49,4 @@ def decode_snapshot(data: bytes) -> Snapshot:
         raise Malformed(f"not alert states: {error}") from error
     if document.version != VERSION:
         raise Malformed(f"alert states of version {document.version}, this release reads {VERSION}")
-    return Snapshot(at_ms=document.at_ms, alerts=document.alerts, models=document.models)
+    return Snapshot(at_ms=document.at_ms, alerts=document.alerts, models=document.models, fired=document.fired)

@@ -1,43 +1,50 @@
-"""One alerting rule over its evaluations: quick where nothing changes, element by element where something does."""
+"""One alerting rule over its evaluations: where little changes, little is looked at."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from rules.alerts.alert import Alert, AlertState, Finding, step
+from rules.alerts.deadlines import Deadlines
 from rules.alerts.evidence import known_where
+from rules.alerts.flapping import Flapping
+from rules.alerts.naming import TWICE, Around, Naming
+from rules.arrays import Bools
 from rules.files.model import AlertRule
-from rules.labels import NAME, LabelTable
+from rules.labels import LabelTable
 from rules.promql.errors import EvaluationError
-from rules.promql.node import Node, Value
+from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner, reads_silence
 from rules.promql.vector import Vector
-
-ALERTNAME: Final = "alertname"
-_FOREVER: Final = 1 << 62
+from rules.templates import Surroundings
 
 
 class AlertEvaluator:
     """A rule's plan and the alerts that are pending or firing."""
 
-    def __init__(self, rule: AlertRule, planner: Planner) -> None:
+    def __init__(self, rule: AlertRule, planner: Planner, *, interval_ms: int = 0) -> None:
+        """The rule's group is evaluated at least every `interval_ms`."""
         self.rule = rule
+        self.interval_seconds = interval_ms / 1000.0
         self.alerts: dict[int, Alert] = {}
-        """By the hash of the element's labels."""
+        """By a number for the element's labels, or for the alert's where the rule's templates make them."""
         self.reads_silence = reads_silence(rule.tree)
         self._node = planner.node(rule.tree)
         clear, holds = rule.sidecar.clear_tree, rule.sidecar.hold_over_gap_ms > 0
         known = known_where(rule.tree) if clear is not None or holds else None
         self._clear: Node | None = None if clear is None else planner.node(clear)
         self._known: Node | None = None if known is None else planner.node(known)
-        self._constant = {name: label.source for name, label in rule.labels.items() if label.constant}
-        self._constant[ALERTNAME] = rule.name
-        self._templated = {name: label for name, label in rule.labels.items() if not label.constant}
+        self._naming = Naming(rule)
         self._labels: LabelTable | None = None
-        self._present: bytes | None = None
-        self._deadline_ms = _FOREVER
+        self._present: Bools = np.zeros(0, dtype=np.bool_)
+        self._limbo: dict[int, None] = {}
+        """Alerts whose expression no longer holds and that have not ended yet."""
+        self._adopted: dict[str, int] = {}
+        """Alerts of before whose element is a guess, by id."""
+        self._deadlines = Deadlines()
+        self.flapping = Flapping(rule.sidecar.flapping)
         self._last_ms: int | None = None
 
     @property
@@ -52,32 +59,28 @@ class AlertEvaluator:
                 if alert.state is AlertState.PENDING:
                     alert.unseen_ms += max(now_ms - self._last_ms, 0)
         self._last_ms = now_ms
-        self._deadline_ms = now_ms
 
-    def evaluate(self, now: Pass, at_ms: int, limit: int) -> list[Alert]:
+    def evaluate(self, now: Pass, at_ms: int, limit: int, around: Around = Surroundings) -> list[Alert]:
         """One step; the alerts whose state changed. Raises `EvaluationError`, and then nothing has changed."""
-        value = self._node.evaluate(now)
-        if not self.alerts and isinstance(value, Vector) and value.empty:
-            self._last_ms = at_ms
-            return []
-        named, vector = self._elements(now, value)
+        named, vector = self._elements(now)
         if self._unchanged(vector, at_ms):
             self._last_ms = at_ms
             return []
         if limit and vector.count > limit:
             raise EvaluationError(f"{self.rule.uid}: {vector.count} alerts are over the group's limit of {limit}")
-        self._check_labels(vector)
-        found = self._found(vector)
+        self._naming.check(vector)
+        look = _Look(named, vector, around)
+        begun, gone = self._differences(look)
+        self._limbo.update(dict.fromkeys(gone))
         judged = self._judged(now)
-        changed = list(self._steps(named, found, judged, at_ms))
-        self._labels, self._present = vector.labels, vector.mask.tobytes()
+        changed = [*self._begun(look, begun, at_ms), *self._fired(look, at_ms), *self._ending(judged, at_ms)]
+        self._labels, self._present = vector.labels, vector.mask.copy()
         self._last_ms = at_ms
-        self._deadline_ms = self._next_deadline()
         return changed
 
-    @staticmethod
-    def _elements(now: Pass, value: Value) -> tuple[LabelTable, Vector]:
+    def _elements(self, now: Pass) -> tuple[LabelTable, Vector]:
         """The expression's elements without the metric's name, and their labels with it."""
+        value = self._node.evaluate(now)
         if isinstance(value, Vector):
             return value.labels, Vector(value.labels.nameless, value.values, value.present)
         lone = LabelTable(now.window.strings, {}, 1)
@@ -85,99 +88,213 @@ class AlertEvaluator:
 
     def _unchanged(self, vector: Vector, at_ms: int) -> bool:
         """The common case: the same elements as before, and nothing due."""
-        if self._templated or at_ms >= self._deadline_ms or vector.labels is not self._labels:
+        if not self.alerts and vector.empty:
+            return True
+        if self._naming.templated or self._limbo or self._deadlines.due(at_ms) or vector.labels is not self._labels:
             return False
-        return self._present is not None and vector.mask.tobytes() == self._present
+        return bool(np.array_equal(vector.mask, self._present))
 
-    def _check_labels(self, vector: Vector) -> None:
-        """Raises `EvaluationError` where two elements would become one alert."""
-        if vector.labels.unique and not self._constant.keys() & vector.labels.columns.keys():
-            return
-        final = Vector(vector.labels.constant(self._constant), vector.values, vector.present)
-        try:
-            final.checked()
-        except EvaluationError as error:
-            raise EvaluationError(
-                "vector contains metrics with the same labelset after applying alert labels"
-            ) from error
+    # --- what differs from before ------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _found(vector: Vector) -> dict[int, tuple[int, float]]:
-        """Hash of each present element, with its row and value."""
-        rows = np.flatnonzero(vector.mask)
-        hashes = vector.labels.hashes[rows].tolist()
-        return dict(zip(hashes, zip(rows.tolist(), vector.values[rows].tolist(), strict=True), strict=True))
+    def _differences(self, look: "_Look") -> tuple["list[_Element]", list[int]]:
+        """Elements that were not there at the last look, and alerts whose element is not there any more."""
+        if self._naming.templated:
+            return self._compared(self._expanded(look))
+        mask, hashes = look.vector.mask, look.vector.labels.hashes
+        if look.vector.labels is not self._labels:
+            rows = np.flatnonzero(mask)
+            found = [_Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
+            return self._compared(found)
+        rows = np.flatnonzero(mask & ~self._present)
+        begun = [_Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
+        gone = hashes[self._present & ~mask].tolist()
+        return begun, [key for key in gone if key in self.alerts]
+
+    def _compared(self, found: "list[_Element]") -> tuple["list[_Element]", list[int]]:
+        there = {element.key for element in found}
+        begun = [element for element in found if element.key not in self.alerts or element.key in self._limbo]
+        return begun, [key for key in self.alerts if key not in there and key not in self._limbo]
+
+    def _expanded(self, look: "_Look") -> "list[_Element]":
+        """Every element with its alert's labels. Raises `EvaluationError` where two become one alert."""
+        found: dict[int, _Element] = {}
+        rows = np.flatnonzero(look.vector.mask)
+        hashes = look.vector.labels.hashes[rows].tolist()
+        for row, row_hash in zip(rows.tolist(), hashes, strict=True):
+            labels = self._naming.final(look.named.row(row), look.value(row), look.around)
+            identity, _ = self._naming.identity(labels)
+            key = int(identity, 16)
+            if key in found:
+                raise EvaluationError(TWICE)
+            found[key] = _Element(key, row, row_hash, labels)
+        return list(found.values())
+
+    # --- what becomes of it ------------------------------------------------------------------------------------------
+
+    def _begun(self, look: "_Look", begun: "Iterable[_Element]", at_ms: int) -> Iterator[Alert]:
+        """Elements that are there now and were not before."""
+        for element in begun:
+            alert = self.alerts.get(element.key)
+            fresh = alert is None
+            alert = self._new(look, element, at_ms) if alert is None else alert
+            alert.value = look.value(element.row)
+            self._limbo.pop(element.key, None)
+            if self._stepped(alert, Finding(holds=True), at_ms) or fresh:
+                yield alert
+            if alert.state is AlertState.PENDING:
+                self._deadlines.set(element.key, alert.due_ms(self.rule))
+
+    def _fired(self, look: "_Look", at_ms: int) -> Iterator[Alert]:
+        """Pending alerts whose time is over."""
+        for key in self._deadlines.take(at_ms):
+            alert = self.alerts.get(key)
+            if alert is None or key in self._limbo or alert.state is not AlertState.PENDING:
+                continue
+            if self._stepped(alert, Finding(holds=True), at_ms):
+                alert.value = look.value_of(alert.element_hash, alert.value)
+                yield alert
+            else:
+                self._deadlines.set(key, alert.due_ms(self.rule))
+
+    def _ending(self, judged: "_Judged", at_ms: int) -> Iterator[Alert]:
+        """Alerts whose expression does not hold."""
+        for key in list(self._limbo):
+            alert = self.alerts[key]
+            changed = self._stepped(alert, judged.finding(alert.element_hash), at_ms)
+            if alert.ended:
+                del self.alerts[key], self._limbo[key]
+            if changed:
+                yield alert
+
+    def _stepped(self, alert: Alert, finding: Finding, at_ms: int) -> bool:
+        """Move it on; whether its state changed."""
+        before = alert.state
+        step(alert, self.rule, finding, at_ms)
+        if alert.state is before:
+            return False
+        if alert.state is AlertState.FIRING:
+            alert.calm_ms = self.flapping.fired(alert.identity, at_ms)
+        return True
+
+    def _new(self, look: "_Look", element: "_Element", at_ms: int) -> Alert:
+        named = look.named.row(element.row)
+        value = look.value(element.row)
+        labels = element.labels or self._naming.final(named, value, look.around)
+        identity, mark = self._naming.identity(labels)
+        alert = self._recognised(identity)
+        if alert is None:
+            alert = Alert(
+                element=named, labels=labels, state=AlertState.PENDING, active_since_ms=at_ms, value=value,
+                identity=identity, mark=mark,
+            )  # fmt: skip
+        alert.element, alert.element_hash = named, element.row_hash
+        self.alerts[element.key] = alert
+        return alert
+
+    def _recognised(self, identity: str) -> Alert | None:
+        """An alert of before, whose element was guessed wrong."""
+        key = self._adopted.pop(identity, None)
+        if key is None:
+            return None
+        self._limbo.pop(key, None)
+        return self.alerts.pop(key, None)
 
     def _judged(self, now: Pass) -> "_Judged":
-        """What the sidecar's expressions say; asked only where an alert is firing."""
-        firing = any(alert.state is AlertState.FIRING for alert in self.alerts.values())
+        """What the sidecar's expressions say; asked only where an alert is on its way out."""
+        firing = any(self.alerts[key].state is AlertState.FIRING for key in self._limbo)
         return _Judged(
             cleared=_hashes(self._clear, now) if firing and self._clear is not None else frozenset(),
             known=_hashes(self._known, now) if firing and self._known is not None else None,
         )
 
-    def _steps(
-        self, labels: LabelTable, found: dict[int, tuple[int, float]], judged: "_Judged", at_ms: int
-    ) -> Iterator[Alert]:
-        for key, (row, value) in found.items():
-            alert = self.alerts.get(key)
-            if alert is None:
-                alert = self.alerts[key] = self._new(labels.row(row), value, at_ms)
-                before = None
-            else:
-                alert.value = value
-                before = alert.state
-            step(alert, self.rule, Finding(holds=True), at_ms)
-            if alert.state is not before:
-                yield alert
-        for key in [key for key in self.alerts if key not in found]:
-            alert = self.alerts[key]
-            before = alert.state
-            step(alert, self.rule, judged.finding(key), at_ms)
-            if alert.ended:
-                del self.alerts[key]
-            if alert.state is not before:
-                yield alert
-
-    def _new(self, element: dict[str, str], value: float, at_ms: int) -> Alert:
-        templated = {name: template.expand(element, value) for name, template in self._templated.items()}
-        labels = {name: text for name, text in {**element, **templated, **self._constant}.items() if text}
-        labels.pop(NAME, None)
-        return Alert(
-            element=element,
-            labels=dict(sorted(labels.items())),
-            state=AlertState.PENDING,
-            active_since_ms=at_ms,
-            value=value,
-        )
-
-    def _next_deadline(self) -> int:
-        """When the next step is due although the elements stay the same."""
-        deadline = _FOREVER
-        for alert in self.alerts.values():
-            if alert.state is AlertState.PENDING:
-                deadline = min(deadline, alert.active_since_ms + alert.unseen_ms + self.rule.for_ms)
-            elif alert.keep_since_ms is not None or alert.gap_since_ms is not None or self._clear is not None:
-                return 0  # on its way out: look every time
-        return deadline
-
-    def annotations(self, alert: Alert) -> dict[str, str]:
+    def annotations(self, alert: Alert, around: Around = Surroundings) -> dict[str, str]:
         """The rule's annotations for an alert; templates see the element's labels, as in Prometheus."""
-        return {name: text.expand(alert.element, alert.value) for name, text in self.rule.annotations.items()}
+        constant = all(text.constant for text in self.rule.annotations.values())
+        if constant:
+            return {name: text.source for name, text in self.rule.annotations.items()}
+        seen = around()
+        return {name: text.expand(alert.element, alert.value, seen) for name, text in self.rule.annotations.items()}
 
-    def restore(self, alerts: Sequence[Alert], labels: LabelTable, silent_ms: int) -> None:
-        """Go on with the alerts of before; `labels` are their elements, `silent_ms` the time without evaluations."""
-        for key, alert in zip(labels.hashes.tolist(), alerts, strict=True):
+    # --- over restarts and from other engines ------------------------------------------------------------------------
+
+    def restore(self, alerts: Sequence[Alert], table: LabelTable, silent_ms: int) -> None:
+        """Go on with the alerts of before; `table` holds their elements, `silent_ms` is the time without evaluations."""
+        for row_hash, alert in zip(table.hashes.tolist(), alerts, strict=True):
+            if not alert.identity:
+                alert.identity, alert.mark = self._naming.identity(alert.labels)
             if alert.state is AlertState.PENDING:
                 alert.unseen_ms += silent_ms
+            alert.element_hash = row_hash
+            key = int(alert.identity, 16) if self._naming.templated else row_hash
             self.alerts[key] = alert
-        self._labels, self._deadline_ms = None, 0
+            self._limbo[key] = None  # until an evaluation has found it again
+        self._labels = None
+
+    def take_over(self, alert: Alert, table: LabelTable) -> None:
+        """Go on with an alert that another engine has told of; `table` holds its element, as far as its labels say."""
+        self.restore([alert], table, 0)
+        self._adopted[alert.identity] = next(reversed(self.alerts))
+
+    def element_of(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The element that an alert with these labels is probably of."""
+        return self._naming.element_of(labels)
+
+    def align(self, alert: Alert, active_since_ms: int) -> None:
+        """It has been active since then."""
+        if alert.active_since_ms != active_since_ms:
+            alert.active_since_ms = active_since_ms
+            key = int(alert.identity, 16) if self._naming.templated else alert.element_hash
+            if alert.state is AlertState.PENDING:
+                self._deadlines.set(key, alert.due_ms(self.rule))
+
+    def forget(self, alert: Alert) -> None:
+        """It is over, and others have said so."""
+        for key in [key for key, mine in self.alerts.items() if mine is alert]:
+            del self.alerts[key]
+            self._limbo.pop(key, None)
+        self._labels = None
 
     def adopt(self, other: "AlertEvaluator") -> None:
         """Take over the alerts of the same rule before a reload."""
-        self.alerts = other.alerts
-        self._last_ms = other._last_ms  # noqa: SLF001 - its own kind
-        self._deadline_ms = 0
+        same = self._naming.templated == other._naming.templated  # noqa: SLF001 - its own kind
+        self.alerts = other.alerts if same else self._rekeyed(other.alerts.values())
+        self._limbo = dict.fromkeys(self.alerts)
+        self._last_ms = other._last_ms  # noqa: SLF001
+        self.flapping.adopt(other.flapping)
+
+    def _rekeyed(self, alerts: Iterable[Alert]) -> dict[int, Alert]:
+        templated = self._naming.templated
+        return {int(alert.identity, 16) if templated else alert.element_hash: alert for alert in alerts}
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """One element that is there."""
+
+    key: int
+    row: int
+    row_hash: int
+    labels: dict[str, str] | None = None
+    """The alert's, where templates make them."""
+
+
+class _Look:
+    """What one evaluation gave."""
+
+    def __init__(self, named: LabelTable, vector: Vector, around: Around) -> None:
+        self.named, self.vector, self.around = named, vector, around
+        self._rows: dict[int, int] | None = None
+
+    def value(self, row: int) -> float:
+        return float(self.vector.values[row])
+
+    def value_of(self, row_hash: int, before: float) -> float:
+        """The value of the row with that hash; the one of before where it is not there."""
+        if self._rows is None:
+            rows = np.flatnonzero(self.vector.mask)
+            self._rows = dict(zip(self.vector.labels.hashes[rows].tolist(), rows.tolist(), strict=True))
+        row = self._rows.get(row_hash)
+        return before if row is None else self.value(row)
 
 
 class _Judged:

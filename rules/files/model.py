@@ -23,6 +23,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlapDamping:
+    """An alert that fires again and again stays, until it has been calm for a while: one message instead of many."""
+
+    times: int
+    """From so many firings of one alert on …"""
+    within_ms: int
+    """… within so long …"""
+    calm_ms: int
+    """… it ends only where its expression has not held (or its clear expression has) for so long, without a break."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
     """What operators ask of Prometheus and do not get."""
 
@@ -33,6 +45,8 @@ class Sidecar:
     """For so long, without a break."""
     hold_over_gap_ms: int = 0
     """An alert whose device fell silent stays for so long, and then ends as unknown."""
+    flapping: FlapDamping | None = None
+    """Damps an alert that comes and goes."""
     catalogue: tuple[str, ...] = ()
     """The entries of the detection catalogue that the alert implements: `A03`, `B21`."""
 

@@ -1,4 +1,4 @@
-"""`X.hallkeeper.yaml` beside `X.yaml`: clear thresholds, holds over gaps, entries of the catalogue, protective groups."""
+"""`X.hallkeeper.yaml` beside `X.yaml`: what Prometheus's format has no place for (`Sidecar` says what)."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,15 @@ from fleet.errors import Problem
 from fleet.nearest import nearest
 from fleet.nodes import Node, Scalar
 from rules.files.fields import Fields, Mistakes, RuleFileError
-from rules.files.model import Sidecar
+from rules.files.model import FlapDamping, Sidecar
 from rules.promql.errors import ExpressionError
 from rules.promql.parse import parse
 from rules.promql.plan import Planner
 
-_FIELDS: Final = ("clear", "clear_for", "hold_over_gap", "catalogue")
+_FIELDS: Final = ("clear", "clear_for", "hold_over_gap", "flapping", "catalogue")
+_FLAPPING: Final = ("times", "within", "calm")
+_MOST_FIRINGS: Final = 1_000
+"""More within any time is no damping but a typing error."""
 _ENTRY: Final = re.compile(r"[A-E][0-9]{2}\Z")
 """An entry of the detection catalogue: A03, B21."""
 _NOTHING: Final = Sidecar()
@@ -100,8 +103,23 @@ def _sidecar(fields: Fields, mistakes: Mistakes) -> Sidecar:
         clear_tree=tree,
         clear_for_ms=fields.duration_ms("clear_for"),
         hold_over_gap_ms=hold,
+        flapping=_flapping(fields, mistakes),
         catalogue=_entries(fields, mistakes),
     )
+
+
+def _flapping(fields: Fields, mistakes: Mistakes) -> FlapDamping | None:
+    """`flapping: {times: 3, within: 10m, calm: 10m}`; all three are needed."""
+    node = fields.node_of("flapping")
+    if node is None:
+        return None
+    inner = Fields(node, fields.at("flapping"), mistakes, _FLAPPING)
+    times, within, calm = inner.whole("times"), inner.duration_ms("within"), inner.duration_ms("calm")
+    if not 2 <= times <= _MOST_FIRINGS or not within or not calm:
+        message = "needs `times` (2 or more), `within` and `calm`"
+        mistakes.add(node, fields.at("flapping"), message, "{times: 3, within: 10m, calm: 10m}")
+        return None
+    return FlapDamping(times=times, within_ms=within, calm_ms=calm)
 
 
 def _entries(fields: Fields, mistakes: Mistakes) -> tuple[str, ...]:

@@ -6,5 +6,6 @@ into the text. Nothing here looks anything up: a template sees an alert's labels
 
 from rules.templates.evaluate import Template
 from rules.templates.parser import TemplateError
+from rules.templates.surroundings import QueriedSample, QueryFailed, Surroundings
 
-__all__ = ["Template", "TemplateError"]
+__all__ = ["QueriedSample", "QueryFailed", "Surroundings", "Template", "TemplateError"]

@@ -6,6 +6,7 @@ from typing import Self
 from rules.templates.functions import FUNCTIONS, FunctionError, truth
 from rules.templates.gofmt import plain
 from rules.templates.parser import Branch, Invoke, Item, Literal, Operand, Path, Pipeline, parse
+from rules.templates.surroundings import NOWHERE, Surroundings
 
 
 class Template:
@@ -27,10 +28,10 @@ class Template:
         """Whether it is text alone."""
         return all(isinstance(item, str) for item in self._items)
 
-    def expand(self, labels: Mapping[str, str], value: float) -> str:
+    def expand(self, labels: Mapping[str, str], value: float, around: Surroundings = NOWHERE) -> str:
         """The text for an alert; an error of its functions is written into the text, as Prometheus does."""
         try:
-            return _Expansion(labels, value).text(self._items)
+            return _Expansion(labels, value, around).text(self._items)
         except (FunctionError, TypeError) as error:
             return f"<error expanding template: {error}>"
 
@@ -38,16 +39,18 @@ class Template:
 class _Expansion:
     """One run: the variables and what `.` is."""
 
-    def __init__(self, labels: Mapping[str, str], value: float) -> None:
-        named = dict(labels)
-        self._data: dict[str, object] = {"Labels": named, "Value": value, "ExternalLabels": {}, "ExternalURL": ""}
+    def __init__(self, labels: Mapping[str, str], value: float, around: Surroundings) -> None:
+        named, external = dict(labels), dict(around.external_labels)
+        self._data: dict[str, object] = {
+            "Labels": named, "Value": value, "ExternalLabels": external, "ExternalURL": around.external_url,
+        }  # fmt: skip
         self._dot: object = self._data
         self._variables: dict[str, object] = {
             "$": self._data,
             "$labels": named,
             "$value": value,
-            "$externalLabels": {},
-            "$externalURL": "",
+            "$externalLabels": external,
+            "$externalURL": around.external_url,
         }
 
     def text(self, items: tuple[Item, ...]) -> str:

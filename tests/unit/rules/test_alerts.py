@@ -276,14 +276,77 @@ def test_a_failing_rule_leaves_its_neighbours_alone(bench) -> None:
     assert "many-to-many matching not allowed" in b.engine.failures["test.yaml/g/Broken"]
 
 
-def test_templated_labels_make_the_alerts_identity(bench) -> None:
-    b = bench(
-        RULE.replace("{severity: critical}", '{severity: "{{ if gt $value 95.0 }}critical{{ else }}warning{{ end }}"}')
-    )
+BY_VALUE = RULE.replace(
+    "{severity: critical}", '{severity: "{{ if gt $value 95.0 }}critical{{ else }}warning{{ end }}"}'
+)
+
+
+def test_templated_labels_make_the_alerts_identity_as_in_prometheus(bench) -> None:
+    b = bench(BY_VALUE)
     b.at(0, {S: 90.0})
-    (fired,) = b.at(10_000, {S: 97.0})
-    assert fired.severity == "warning"
-    assert fired.labels["severity"] == "warning"
+    changed = b.at(5_000, {S: 97.0})
+    assert [(each.severity, str(each.state)) for each in changed] == [("critical", "pending"), ("warning", "resolved")]
+    assert b.at(10_000, {S: 97.0}) == []
+    (fired,) = b.at(15_000, {S: 97.0})
+    assert (fired.severity, fired.labels["severity"], fired.active_since_ms) == ("critical", "critical", 5_000)
+
+
+def test_templated_labels_that_make_one_alert_of_two_elements_are_an_error_and_change_nothing(bench) -> None:
+    b = bench(RULE.replace("{severity: critical}", '{node: "{{ $labels.rack }}"}').replace("        for: 10s\n", ""))
+    two = {'temperature{node="n1",rack="r1"}': 90.0, 'temperature{node="n2",rack="r1"}': 90.0}
+    assert b.at(0, two) == []
+    assert "same labelset after applying alert labels" in b.engine.failures["test.yaml/g/Hot"]
+    assert b.engine.alerts() == []
+
+
+def test_a_chain_of_recorded_series_is_seen_within_its_group_also_with_an_offset(bench) -> None:
+    b = bench(
+        """
+groups:
+  - name: g
+    query_offset: 10s
+    rules:
+      - {record: "a:max", expr: max(temperature)}
+      - {record: "b:double", expr: "a:max * 2"}
+      - {alert: High, expr: "b:double > 100"}
+"""
+    )
+    b.feed(0, {S: 90.0})
+    assert b.at(9_000) == [], "before the offset there is nothing to see"
+    (fired,) = b.at(10_000)
+    assert (fired.value, fired.active_since_ms) == (180.0, 10_000)
+
+
+FLAPPING = "groups: {g: {Hot: {flapping: {times: 3, within: 60s, calm: 20s}}}}"
+
+
+def test_an_alert_that_flaps_stays_until_it_has_been_calm(bench) -> None:
+    b = bench(RULE.replace("        for: 10s\n", ""), FLAPPING)
+    hot = lambda at: {S: 90.0 if at % 6_000 < 2_000 and at < 40_000 else 20.0}  # noqa: E731
+    assert b.states(range(0, 80_000, 1_000), hot) == [
+        (0, "firing"),
+        (2_000, "resolved"),
+        (6_000, "firing"),
+        (8_000, "resolved"),
+        (12_000, "firing"),
+        (58_000, "resolved"),
+    ]
+
+
+def test_firings_that_are_far_apart_are_no_flapping(bench) -> None:
+    b = bench(RULE.replace("        for: 10s\n", ""), FLAPPING)
+    hot = lambda at: {S: 90.0 if at % 40_000 < 2_000 else 20.0}  # noqa: E731
+    assert len(b.states(range(0, 160_000, 1_000), hot)) == 8
+
+
+def test_flapping_is_remembered_over_a_restart(bench) -> None:
+    b = bench(RULE.replace("        for: 10s\n", ""), FLAPPING)
+    hot = lambda at: {S: 90.0 if at % 6_000 < 2_000 else 20.0}  # noqa: E731
+    b.states(range(0, 11_000, 1_000), hot)
+    again = bench(RULE.replace("        for: 10s\n", ""), FLAPPING)
+    again.engine.restore(b.engine.state(11_000), 11_500)
+    course = lambda at: {S: 90.0 if at == 12_000 else 20.0}  # noqa: E731
+    assert again.states(range(12_000, 60_000, 1_000), course) == [(12_000, "firing"), (33_000, "resolved")]
 
 
 def test_frames_wake_only_the_groups_that_read_them(bench) -> None:

@@ -1,0 +1,30 @@
+"""When pending alerts are due: a heap in which an entry counts only while it is its alert's newest."""
+
+import heapq
+
+
+class Deadlines:
+    """Times by key; a key that is set again is due at its newest time alone."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int]] = []
+        self._due: dict[int, int] = {}
+
+    def set(self, key: int, at_ms: int) -> None:
+        """The key is due then."""
+        self._due[key] = at_ms
+        heapq.heappush(self._heap, (at_ms, key))
+
+    def due(self, now_ms: int) -> bool:
+        """Whether an entry's time has come."""
+        return bool(self._heap) and self._heap[0][0] <= now_ms
+
+    def take(self, now_ms: int) -> list[int]:
+        """The keys that are due, each once; they are forgotten."""
+        found = []
+        while self._heap and self._heap[0][0] <= now_ms:
+            at_ms, key = heapq.heappop(self._heap)
+            if self._due.get(key) == at_ms:
+                del self._due[key]
+                found.append(key)
+        return found
