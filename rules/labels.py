@@ -14,6 +14,8 @@ import xxhash
 from rules.arrays import Bools, Codes, Hashes, Rows
 
 NAME: Final = "__name__"
+METADATA: Final = (NAME, "__type__", "__unit__")
+"""Labels that describe what a series measures: they go whenever a value comes to mean something else."""
 _FIRST_SIZE: Final = 1024
 """Strings for which the interner has room at the start; it doubles."""
 _MIX: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -136,15 +138,28 @@ class LabelTable:
         return len(np.unique(self.hashes)) == self.size
 
     @cached_property
+    def sorted_rows(self) -> Rows:
+        """The rows in Prometheus's order of label sets: pair by pair, the name before the value."""
+        found = [list(self.row(row).items()) for row in range(self.size)]
+        return np.array(sorted(range(self.size), key=found.__getitem__), dtype=np.int64)
+
+    @cached_property
+    def ranks(self) -> Rows:
+        """Each row's place in that order."""
+        ranks = np.empty(self.size, dtype=np.int64)
+        ranks[self.sorted_rows] = np.arange(self.size)
+        return ranks
+
+    @cached_property
     def nameless(self) -> "LabelTable":
-        """Without the metric's name."""
-        return self.drop((NAME,))
+        """Without the metric's name, and its type and unit where they are labels."""
+        return self.drop(METADATA)
 
     def signatures(self, names: Collection[str], *, on: bool) -> Hashes:
-        """64 bits a row over the labels `names` (on), or over all others but the metric's name."""
+        """64 bits a row over the labels `names` (on), or over all others but the metric's name, type and unit."""
         if on:
             return self.hashed(set(names))
-        left_out = {NAME, *names}
+        left_out = {*METADATA, *names}
         return self.hashed(name for name in self.columns if name not in left_out)
 
     def matching(self, name: str, wanted: "Bools") -> Bools:

@@ -8,11 +8,13 @@ import numpy as np
 
 from bus.frames import Frame, SeriesTable, encode_table
 from rules.labels import LabelTable
+from rules.promql.demands import SPARE_MS
 from rules.promql.node import Node, Value
+from rules.promql.parse import parse
 from rules.promql.passes import Pass
-from rules.promql.plan import SPARE_MS, Planner
+from rules.promql.plan import Planner
 from rules.promql.selectors import matching_rows
-from rules.promql.tree import Match, Matcher
+from rules.promql.tree import Match, Matcher, Select, SelectRange, Subquery, Tree, walk
 from rules.promql.vector import Vector
 from rules.window.board import Block
 from rules.window.needs import Need, Needs, PatternNeed
@@ -104,8 +106,10 @@ class LiveWindow:
 class Query:
     """A PromQL expression, compiled once."""
 
-    def __init__(self, expr: str, node: Node, names: frozenset[str] | None, depth_seconds: float) -> None:
+    def __init__(self, expr: str, tree: Tree, node: Node, names: frozenset[str] | None, depth_seconds: float) -> None:
         self.expr = expr
+        self.tree = tree
+        """The parsed expression."""
         self.names = names
         """The metrics it reads; None where a pattern finds them."""
         self.depth_seconds = depth_seconds
@@ -117,14 +121,23 @@ class Query:
         """Parse and check. Raises `ExpressionError` with what is wrong and where."""
         planner = Planner()
         node = planner.compile(expr)
-        return cls(expr, node, node.reads, planner.needs.deepest_ms / 1000.0)
+        return cls(expr, parse(expr), node, node.reads, planner.needs.deepest_ms / 1000.0)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it may read samples newer than its evaluation: by `@`, or by an offset into the future."""
+        return any(_looks_ahead(tree) for tree in walk(self.tree))
 
     def evaluate(self, window: LiveWindow, at_ms: int) -> list[Sample]:
         """The instant vector at that time, exactly Prometheus 3.x; a scalar is one sample without labels.
 
         Raises `EvaluationError` where Prometheus would (many-to-many matches, doubled label sets).
         """
-        now = Pass(window.window, at_ms)
+        return self.over(window.window, at_ms)
+
+    def over(self, window: Window, at_ms: int) -> list[Sample]:
+        """The same over a window that something else keeps, such as an engine's."""
+        now = Pass(window, at_ms)
         try:
             with np.errstate(all="ignore"):
                 return samples_of(self._node.evaluate(now), at_ms)
@@ -132,9 +145,20 @@ class Query:
             now.finish()
 
 
+def _looks_ahead(tree: Tree) -> bool:
+    match tree:
+        case Select() | Subquery():
+            return tree.at is not None or tree.offset_ms < 0
+        case SelectRange():
+            return _looks_ahead(tree.select)
+        case _:
+            return False
+
+
 def samples_of(value: Value, at_ms: int) -> list[Sample]:
     """A value as samples."""
     if not isinstance(value, Vector):
+        assert isinstance(value, float)
         return [Sample({}, value, at_ms)]
     labels: LabelTable = value.labels
     return [Sample(labels.row(row), float(value.values[row]), at_ms) for row in np.flatnonzero(value.mask).tolist()]

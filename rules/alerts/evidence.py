@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from rules.promql.binary import COMPARISON
-from rules.promql.plan import type_of
-from rules.promql.tree import Binary, Card, Matching, Tree, Type
+from rules.promql.tree import Binary, Card, Matching, Tree, Type, type_of
 
 
 def known_where(tree: Tree) -> Tree | None:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from rules.arrays import Bools, Floats, Rows, every
-from rules.labels import LabelTable
+from rules.labels import METADATA, LabelTable
 from rules.promql import floats
 from rules.promql.grouping import Grouping, Rectangle, grouped, justified
 from rules.promql.node import Node
@@ -35,10 +35,17 @@ class Aggregation(Node):
         grouping = self._groups(inner.labels)
         if inner.present is None and len(grouping.rectangles) == 1:  # everything there, all groups alike
             values, _ = self._of(grouping.rectangles[0], inner, parameter)
-            return Vector(grouping.labels, values, None)
+            return Vector(grouping.labels, values, None, self._marks(inner, grouping))
         result, counts = self._reduced(grouping, inner, parameter)
         present = counts > 0
-        return Vector(grouping.labels, result, None if every(present) else present)
+        return Vector(grouping.labels, result, None if every(present) else present, self._marks(inner, grouping))
+
+    def _marks(self, inner: Vector, grouping: Grouping) -> Bools | bool:
+        """Groups that keep a name loose it at the end where one member does."""
+        if inner.marked is False or self._without or not set(self._names) & set(METADATA):
+            return False
+        marked: Bools = np.bincount(grouping.group_of, inner.marks & inner.mask, grouping.labels.size) > 0
+        return marked
 
     def _groups(self, labels: LabelTable) -> Grouping:
         if self._grouping is None or self._grouping[0] is not labels:

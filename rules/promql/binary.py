@@ -67,11 +67,11 @@ class WithScalar(Node):
         vector, scalar = self._vector.vector(now), self._scalar.scalar(now)
         left, right = (scalar, vector.values) if self._scalar_left else (vector.values, scalar)
         if self._arithmetic is not None:
-            return vector.with_values(self._arithmetic(left, right)).nameless()
+            return now.nameless(vector.with_values(self._arithmetic(left, right)))
         assert self._comparison is not None
         holds = self._comparison(left, right)
         if self._bool:
-            return vector.with_values(holds.astype(np.float64)).nameless()
+            return now.nameless(vector.with_values(holds.astype(np.float64)))
         return vector.where(holds)
 
 
@@ -85,11 +85,13 @@ class BetweenVectors(Node):
         self._arithmetic = ARITHMETIC.get(op)
         self._comparison = COMPARISON.get(op)
         self._join = Join(matching, drops_name=bool_modifier or op in ARITHMETIC)
+        self._delayed = Join(matching, drops_name=False) if bool_modifier else self._join
 
     def compute(self, now: Pass) -> Vector:
         left, right = self._left.vector(now), self._right.vector(now)
-        pairs = self._join.pairs(left, right)
-        left_rows, right_rows = (pairs.one, pairs.many) if self._join.swapped else (pairs.many, pairs.one)
+        join = self._delayed if now.delays_names else self._join
+        pairs = join.pairs(left, right)
+        left_rows, right_rows = (pairs.one, pairs.many) if join.swapped else (pairs.many, pairs.one)
         present = None if left.present is None else picked(left.present, left_rows)
         if right.present is not None:
             there = picked(right.present, right_rows)
@@ -101,7 +103,7 @@ class BetweenVectors(Node):
             assert self._comparison is not None
             holds = self._comparison(values, others)
             if self._bool:
-                result = Vector(pairs.labels, holds.astype(np.float64), present)
+                result = Vector(pairs.labels, holds.astype(np.float64), present, now.delays_names)
             else:
                 result = Vector(pairs.labels, values, present).where(holds)
         return result if pairs.distinct else result.checked()
@@ -139,6 +141,7 @@ class SetOperation(Node):
             self._joined,
             np.concatenate([left.values, right.values]),
             np.concatenate([left.mask, right.mask & ~taken]),
+            False if left.marked is False and right.marked is False else np.concatenate([left.marks, right.marks]),
         )
 
 
@@ -153,5 +156,6 @@ class Negated(Node):
     def compute(self, now: Pass) -> Vector | float:
         value = self._inner.evaluate(now)
         if isinstance(value, Vector):
-            return value.with_values(-value.values).nameless()
+            return now.nameless(value.with_values(-value.values))
+        assert isinstance(value, float)
         return -value

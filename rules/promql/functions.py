@@ -1,95 +1,18 @@
-"""Functions of instant vectors and scalars."""
+"""Scalars and their functions, and vectors of at most one element."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from rules.arrays import Floats
-from rules.labels import NAME, LabelTable
+from rules.labels import METADATA, LabelTable
 from rules.promql import floats
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.tree import Match, Matcher, Type
 from rules.promql.vector import Vector
-
-
-def _sign(values: Floats) -> Floats:
-    return np.where(values < 0, -1.0, np.where(values > 0, 1.0, values))
-
-
-def _log2(values: Floats) -> Floats:
-    """Go's way to a base-2 logarithm, so that powers of two stay exact and other last bits agree."""
-    fraction, exponent = np.frexp(values)
-    result: Floats = np.log(fraction) * (1 / math.log(2)) + exponent
-    special = ~np.isfinite(values) | (values <= 0)
-    return np.where(special, np.log2(values), np.where(fraction == 0.5, exponent - 1.0, result))
-
-
-def _log10(values: Floats) -> Floats:
-    """Go's way: the base-2 logarithm, scaled."""
-    return _log2(values) * (math.log(2) / math.log(10))
-
-
-SIMPLE: Final[Mapping[str, Callable[[Floats], Floats]]] = MappingProxyType(
-    {
-        "abs": np.abs,
-        "ceil": np.ceil,
-        "floor": np.floor,
-        "exp": np.exp,
-        "ln": np.log,
-        "log2": _log2,
-        "log10": _log10,
-        "sqrt": np.sqrt,
-        "sgn": _sign,
-    }
-)
-
-
-class Simple(Node):
-    """A function of each value alone."""
-
-    def __init__(self, function: str, inner: Node) -> None:
-        super().__init__((inner,))
-        self._inner, self._function = inner, SIMPLE[function]
-
-    def compute(self, now: Pass) -> Vector:
-        vector = self._inner.vector(now)
-        return vector.with_values(self._function(vector.values)).nameless()
-
-
-class Round(Node):
-    """`round(v, to_nearest)`: ties go up."""
-
-    def __init__(self, inner: Node, nearest: Node | None) -> None:
-        super().__init__((inner,) if nearest is None else (inner, nearest))
-        self._inner, self._nearest = inner, nearest
-
-    def compute(self, now: Pass) -> Vector:
-        vector = self._inner.vector(now)
-        nearest = 1.0 if self._nearest is None else self._nearest.scalar(now)
-        inverse = float(np.float64(1.0) / np.float64(nearest))
-        return vector.with_values(np.floor(vector.values * inverse + 0.5) / inverse).nameless()
-
-
-class Clamp(Node):
-    """`clamp`, `clamp_min`, `clamp_max`; nothing at all where the bounds are the wrong way round."""
-
-    def __init__(self, inner: Node, low: Node | None, high: Node | None) -> None:
-        super().__init__([node for node in (inner, low, high) if node is not None])
-        self._inner, self._low, self._high = inner, low, high
-
-    def compute(self, now: Pass) -> Vector:
-        vector = self._inner.vector(now)
-        low = -math.inf if self._low is None else self._low.scalar(now)
-        high = math.inf if self._high is None else self._high.scalar(now)
-        bounded = floats.go_max(low, floats.go_min(high, vector.values))
-        result = vector.with_values(bounded)
-        if high < low:
-            result = result.where(np.zeros(vector.labels.size, dtype=np.bool_))
-        return result.nameless()
 
 
 class AtEvaluation(Node):
@@ -101,7 +24,7 @@ class AtEvaluation(Node):
 
     def compute(self, now: Pass) -> Vector:
         vector = self._inner.vector(now)
-        return vector.with_values(np.full(vector.labels.size, now.at_ms / 1000.0)).nameless()
+        return now.nameless(vector.with_values(np.full(vector.labels.size, now.at_ms / 1000.0)))
 
 
 class Constant(Node):
@@ -124,6 +47,84 @@ class Time(Node):
 
     def compute(self, now: Pass) -> float:
         return now.at_ms / 1000.0
+
+
+class Pi(Node):
+    """`pi()`."""
+
+    type = Type.SCALAR
+
+    def compute(self, now: Pass) -> float:  # noqa: ARG002 - the same at every time
+        return math.pi
+
+
+class QueryStart(Node):
+    """`start()`: the query's first evaluation, in seconds."""
+
+    type = Type.SCALAR
+
+    def compute(self, now: Pass) -> float:
+        return now.bounds.start_ms / 1000.0
+
+
+class QueryEnd(Node):
+    """`end()`: the query's last evaluation, in seconds."""
+
+    type = Type.SCALAR
+
+    def compute(self, now: Pass) -> float:
+        return now.bounds.end_ms / 1000.0
+
+
+class QueryRange(Node):
+    """`range()`: the seconds that the query spans."""
+
+    type = Type.SCALAR
+
+    def compute(self, now: Pass) -> float:
+        return (now.bounds.end_ms - now.bounds.start_ms) / 1000.0
+
+
+class QueryStep(Node):
+    """`step()`: the seconds between two evaluations of the query; 0 where there is one."""
+
+    type = Type.SCALAR
+
+    def compute(self, now: Pass) -> float:
+        return now.bounds.step_ms / 1000.0
+
+
+OF_NOTHING: Final[Mapping[str, type[Node]]] = MappingProxyType(
+    {"time": Time, "pi": Pi, "start": QueryStart, "end": QueryEnd, "range": QueryRange, "step": QueryStep}
+)
+"""Functions without arguments."""
+
+
+class Literal(Node):
+    """A string."""
+
+    type = Type.STRING
+
+    def __init__(self, value: str) -> None:
+        super().__init__()
+        self._value = value
+
+    def compute(self, now: Pass) -> str:  # noqa: ARG002 - the same at every time
+        return self._value
+
+
+class Extreme(Node):
+    """`max_of(a, b)` and `min_of(a, b)` of two scalars."""
+
+    type = Type.SCALAR
+
+    def __init__(self, left: Node, right: Node, *, highest: bool) -> None:
+        super().__init__((left, right))
+        self._left, self._right = left, right
+        self._choose = floats.go_max if highest else floats.go_min
+
+    def compute(self, now: Pass) -> float:
+        return float(self._choose(self._left.scalar(now), self._right.scalar(now)))
 
 
 class ScalarOf(Node):
@@ -186,7 +187,7 @@ def labels_if_absent(matchers: Sequence[Matcher]) -> dict[str, str]:
     labels: dict[str, str] = {}
     seen: set[str] = set()
     for matcher in matchers:
-        if matcher.name == NAME:
+        if matcher.name in METADATA:
             continue
         if matcher.match is Match.EQUAL and matcher.name not in seen:
             labels[matcher.name] = matcher.value

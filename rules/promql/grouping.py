@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rules.arrays import Bools, Floats, Rows
-from rules.labels import NAME, LabelTable
+from rules.labels import METADATA, LabelTable
 from rules.promql.vector import Vector
 
 
@@ -60,16 +60,17 @@ def grouped(labels: LabelTable, names: Collection[str], *, without: bool) -> Gro
     place[order] = np.arange(len(order))
     first, group_of = first[order], place[found]
     members = labels.take(first)
-    out = members.drop({NAME, *names}) if without else members.keep(set(names))
-    return Grouping(out, group_of, _rectangles(group_of, len(first)))
+    out = members.drop({*METADATA, *names}) if without else members.keep(set(names))
+    return Grouping(out, group_of, rectangles(group_of, len(first)))
 
 
-def _rectangles(group_of: Rows, groups: int) -> list[Rectangle]:
+def rectangles(group_of: Rows, groups: int) -> list[Rectangle]:
+    """Groups of similar size side by side, members in their order."""
     counts = np.bincount(group_of, minlength=groups)
     order = np.argsort(group_of, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if groups else np.empty(0, dtype=np.int64)
     sizes = np.frexp(np.maximum(counts - 1, 0))[1]  # 1, 2, 3–4, 5–8, … members share a rectangle
-    rectangles = []
+    found = []
     for size in np.unique(sizes).tolist():
         chosen = np.flatnonzero(sizes == size)
         member = np.arange(int(counts[chosen].max()))[:, None]
@@ -77,8 +78,8 @@ def _rectangles(group_of: Rows, groups: int) -> list[Rectangle]:
         rows = order[np.minimum(starts[chosen] + member, len(order) - 1)]
         adjacent = rows.size == len(order) and bool((rows.T.ravel() == np.arange(rows.size)).all())
         full = bool(filled.all())
-        rectangles.append(Rectangle(chosen, rows, None if full else filled, counts[chosen], adjacent and full))
-    return rectangles
+        found.append(Rectangle(chosen, rows, None if full else filled, counts[chosen], adjacent and full))
+    return found
 
 
 def justified(values: Floats, there: Bools | None) -> tuple[Floats, Rows]:

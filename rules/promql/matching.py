@@ -4,13 +4,15 @@ That signatures are unique on the "one" side is checked when it counts, at every
 and the new info series overlap until the old one is stale.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from rules.arrays import Bools, Floats, Rows
-from rules.labels import NAME, LabelTable
+from rules.labels import METADATA, LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.tree import Card, Matching
 from rules.promql.vector import Vector
@@ -18,7 +20,7 @@ from rules.promql.vector import Vector
 AnyArray = TypeVar("AnyArray", Floats, Bools)
 
 MANY_TO_MANY = (
-    "found duplicate series for the match group on the {side} hand-side of the operation: [{first}, {second}]"
+    "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{first}, {second}]"
     ";many-to-many matching not allowed: matching labels must be unique on one side"
 )
 
@@ -61,6 +63,32 @@ class Pairs:
 def picked(array: AnyArray, rows: Rows | None) -> AnyArray:
     """The rows of an array; the array itself for all of them."""
     return array if rows is None else array[rows]
+
+
+def signature_labels(labels: LabelTable, matching: Matching) -> LabelTable:
+    """The labels of each row that a match looks at."""
+    names = matching.labels
+    return labels.keep(set(names)) if matching.on else labels.drop({*METADATA, *names})
+
+
+def shown_labels(labels: Mapping[str, str]) -> str:
+    """A label set as Prometheus writes it in its messages."""
+    return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()) + "}"
+
+
+def many_to_many(labels: LabelTable, matching: Matching, first: int, second: int) -> str:
+    """What Prometheus says where two rows of the "one" side match the same elements."""
+    shown = sorted(shown_labels(labels.row(row)) for row in (first, second))
+    group = shown_labels(signature_labels(labels, matching).row(second))
+    side = "left" if matching.card is Card.ONE_TO_MANY else "right"
+    return MANY_TO_MANY.format(group=group, side=side, first=shown[0], second=shown[1])
+
+
+def result_labels(many: LabelTable, one: LabelTable, matching: Matching) -> LabelTable:
+    """The label sets of pairs, row by row."""
+    if matching.card is Card.ONE_TO_ONE:
+        many = many.keep(set(matching.labels)) if matching.on else many.drop(matching.labels)
+    return many.put({name: one.codes(name) for name in matching.include})
 
 
 class Join:
@@ -108,32 +136,23 @@ class Join:
         clashing = table[self._one[rows]] != rows
         if clashing.any():
             row = int(rows[clashing.argmax()])
-            raise EvaluationError(self._many_to_many(one, row, int(table[self._one[row]])))
+            raise EvaluationError(many_to_many(one, self.matching, row, int(table[self._one[row]])))
         partners = table[self._many]
         if self._partners is None or not np.array_equal(partners, self._partners):
             self._partners = partners
             self._pairs = self._paired(many, one, partners)
 
-    def _many_to_many(self, labels: LabelTable, first: int, second: int) -> str:
-        shown = sorted(str(labels.row(row)) for row in (first, second))
-        return MANY_TO_MANY.format(side="left" if self.swapped else "right", first=shown[0], second=shown[1])
-
     def _paired(self, many: LabelTable, one: LabelTable, partners: Rows) -> Pairs:
         rows = np.flatnonzero(partners >= 0)
         found = partners[rows]
         signature = self._many[rows]
-        labels = self._result_labels(many.take(rows), one.take(found))
+        kept = many.take(rows)
+        labels = result_labels(kept.drop(METADATA) if self._drops_name else kept, one.take(found), self.matching)
         if self.matching.card is Card.ONE_TO_ONE:
             distinct = len(np.unique(signature)) == len(signature)
         else:
             distinct = labels.unique
         return Pairs(None if len(rows) == many.size else rows, found, signature, labels, distinct and labels.unique)
-
-    def _result_labels(self, many: LabelTable, one: LabelTable) -> LabelTable:
-        labels = many.drop((NAME,)) if self._drops_name else many
-        if self.matching.card is Card.ONE_TO_ONE:
-            labels = labels.keep(set(self.matching.labels)) if self.matching.on else labels.drop(self.matching.labels)
-        return labels.put({name: one.codes(name) for name in self.matching.include})
 
     def _check(self, pairs: Pairs, many: Vector, one: Vector) -> None:
         """Clashes among pairs that are present, compared before any comparison filters them."""

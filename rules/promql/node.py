@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from rules.promql.passes import Pass
+from rules.promql.span import Span
 from rules.promql.tree import Type
 from rules.promql.vector import Vector
 
-Value: TypeAlias = Vector | float
+Value: TypeAlias = Vector | float | str | Span
 
 
 class Node:
@@ -29,7 +30,7 @@ class Node:
 
     def evaluate(self, now: Pass) -> Value:
         """Its value at the pass."""
-        if not self.shared:
+        if not self.shared or now.inner:
             return self.compute(now)
         kept = self._kept
         if kept is not None and kept[0] is now and (kept[1] == now.writes or not now.touched(self.reads, kept[1])):
@@ -56,5 +57,11 @@ class Node:
     def scalar(self, now: Pass) -> float:
         """Its value where it is a scalar."""
         value = self.evaluate(now)
-        assert not isinstance(value, Vector)
+        assert isinstance(value, float)
+        return value
+
+    def span(self, now: Pass) -> Span:
+        """Its value where it is a range vector."""
+        value = self.evaluate(now)
+        assert isinstance(value, Span)
         return value

@@ -1,13 +1,13 @@
 """Functions over a range that look at every sample of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from rules.arrays import Bools, Floats
-from rules.promql import floats
+from rules.promql import floats, regression
 from rules.promql.ranges import Samples
 
 Result: TypeAlias = tuple[Floats, Bools]
@@ -95,27 +95,63 @@ def _instant_delta(read: Samples) -> Result:
     return last - before, read.counts >= 2
 
 
+def _first(read: Samples) -> Result:
+    return read.values[0], _some(read)
+
+
+def _time_of_first(read: Samples) -> Result:
+    return read.times[0] / 1000.0, _some(read)
+
+
+def _time_of_last(read: Samples) -> Result:
+    return read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))] / 1000.0, _some(read)
+
+
+def _time_of(read: Samples, extreme: Floats) -> Result:
+    """When the extreme was measured last; where all are NaN, the last of them counts."""
+    there = read.valid & ((read.values == extreme) | np.isnan(extreme))
+    place = len(read.values) - 1 - there[::-1].argmax(axis=0)
+    return read.times[place, np.arange(len(read.counts))] / 1000.0, _some(read)
+
+
+def _time_of_minimum(read: Samples) -> Result:
+    return _time_of(read, _minimum(read)[0])
+
+
+def _time_of_maximum(read: Samples) -> Result:
+    return _time_of(read, _maximum(read)[0])
+
+
+def _median_deviation(read: Samples) -> Result:
+    """The median of the distances from the median; NaN wherever one sample is."""
+    valid, counts = read.valid, read.counts.astype(np.float64)
+    none = np.zeros(len(counts))
+    ordered = np.sort(np.where(valid, read.values, np.nan), axis=0)
+    median = floats.interpolated(ordered, none, counts, 0.5)
+    distances = np.sort(np.where(valid, np.abs(read.values - median), np.nan), axis=0)
+    nans = (np.isnan(read.values) & valid).any(axis=0)
+    return np.where(nans, np.nan, floats.interpolated(distances, none, counts, 0.5)), _some(read)
+
+
 def _slope(read: Samples) -> Result:
-    """Least squares with compensated sums, time counted from each row's first sample."""
-    valid = read.valid
-    seconds = np.where(valid, (read.times - read.times[0]) / 1000.0, 0.0)
-    terms = read.terms
-    with_counts = read.counts.astype(np.float64)
-    sum_x, sum_y, sum_xy, sum_xx = (
-        sums + lost for sums, lost in map(floats.compensated, (seconds, terms, seconds * terms, seconds * seconds))
-    )
-    covariance = sum_xy - sum_x * sum_y / with_counts
-    slope = covariance / (sum_xx - sum_x * sum_x / with_counts)
-    level = ((read.values == read.values[0]) | ~valid).all(axis=0)
-    flat = np.where(np.isinf(read.values[0]), np.nan, 0.0)
-    return np.where(level, flat, slope), read.counts >= 2
+    return regression.line(read, read.times[0])[0], read.counts >= 2
 
 
-def quantile(read: Samples, rank: float) -> Result:
-    """`quantile_over_time`."""
+def _predicted(read: Samples, parameters: Sequence[float], at_ms: int) -> Result:
+    slope, value = regression.line(read, np.full(len(read.counts), at_ms))
+    return slope * parameters[0] + value, read.counts >= 2
+
+
+def _smoothed(read: Samples, parameters: Sequence[float], _: int) -> Result:
+    if not _some(read).any():
+        return np.zeros(len(read.counts)), _some(read)
+    return regression.smoothed(read, *parameters), read.counts >= 2
+
+
+def _quantile(read: Samples, parameters: Sequence[float], _: int) -> Result:
     ordered = np.sort(np.where(read.valid, read.values, np.nan), axis=0)
     nans = (np.isnan(read.values) & read.valid).sum(axis=0).astype(np.float64)
-    return floats.interpolated(ordered, nans, read.counts.astype(np.float64), rank), _some(read)
+    return floats.interpolated(ordered, nans, read.counts.astype(np.float64), parameters[0]), _some(read)
 
 
 OVER_TIME: Final[Mapping[str, Callable[[Samples], Result]]] = MappingProxyType(
@@ -125,7 +161,13 @@ OVER_TIME: Final[Mapping[str, Callable[[Samples], Result]]] = MappingProxyType(
         "min_over_time": _minimum,
         "max_over_time": _maximum,
         "count_over_time": _count,
+        "first_over_time": _first,
         "last_over_time": _last,
+        "mad_over_time": _median_deviation,
+        "ts_of_first_over_time": _time_of_first,
+        "ts_of_last_over_time": _time_of_last,
+        "ts_of_min_over_time": _time_of_minimum,
+        "ts_of_max_over_time": _time_of_maximum,
         "present_over_time": _present,
         "stddev_over_time": _deviation,
         "stdvar_over_time": _variance,
@@ -136,3 +178,18 @@ OVER_TIME: Final[Mapping[str, Callable[[Samples], Result]]] = MappingProxyType(
         "deriv": _slope,
     }
 )
+
+PARAMETRIC: Final[Mapping[str, Callable[[Samples, Sequence[float], int], Result]]] = MappingProxyType(
+    {
+        "quantile_over_time": _quantile,
+        "predict_linear": _predicted,
+        "double_exponential_smoothing": _smoothed,
+    }
+)
+
+
+def result(function: str, read: Samples, parameters: Sequence[float], at_ms: int) -> Result:
+    """The function over every row's samples, at an evaluation of that time."""
+    if function in PARAMETRIC:
+        return PARAMETRIC[function](read, parameters, at_ms)
+    return OVER_TIME[function](read)

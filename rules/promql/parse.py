@@ -1,17 +1,20 @@
 """From text to tree: promql-parser reads the grammar, this translates it and refuses what is not compiled."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import promql_parser
 
 from rules.labels import NAME
 from rules.promql.errors import ExpressionError
+from rules.promql.names import AGGREGATIONS, FUNCTIONS, NATIVE_ONLY
 from rules.promql.regex import UnsupportedPattern, compiled
-from rules.promql.text import plainly_spelled, position_of_string, position_of_word
+from rules.promql.text import plainly_spelled, position_of_negative_at, position_of_string, position_of_word
 from rules.promql.tree import (
     Aggregate,
+    At,
     Binary,
+    Bound,
     Call,
     Card,
     Match,
@@ -21,23 +24,12 @@ from rules.promql.tree import (
     Number,
     Select,
     SelectRange,
+    Subquery,
     Text,
     Tree,
 )
 
-AGGREGATIONS: Final = frozenset(
-    "sum avg min max count group stddev stdvar topk bottomk quantile count_values".split()  # noqa: SIM905 - a list of words
-)
-RANGE_FUNCTIONS: Final = frozenset(
-    "rate increase delta irate idelta deriv changes resets absent_over_time present_over_time avg_over_time min_over_time"  # noqa: SIM905
-    " max_over_time sum_over_time count_over_time last_over_time stddev_over_time stdvar_over_time quantile_over_time".split()
-)
-FUNCTIONS: Final = RANGE_FUNCTIONS | frozenset(
-    "absent time vector scalar abs ceil floor round clamp clamp_min clamp_max exp ln log2 log10 sqrt sgn timestamp"  # noqa: SIM905
-    " label_replace label_join".split()
-)
 SET_OPERATORS: Final = frozenset({"and", "or", "unless"})
-_NAMELESS: Final = ("illegal regex",)
 _CARDS: Final = {
     "OneToOne": Card.ONE_TO_ONE,
     "ManyToOne": Card.MANY_TO_ONE,
@@ -49,6 +41,9 @@ _MATCHES: Final = {"Equal": Match.EQUAL, "NotEqual": Match.NOT_EQUAL, "Re": Matc
 
 def parse(expr: str) -> Tree:
     """The tree of an expression. Raises `ExpressionError`."""
+    negative = position_of_negative_at(expr)
+    if negative is not None:
+        raise ExpressionError("a time before 1970 behind @ is not read by the parser", expr=expr, position=negative)
     try:
         parsed = promql_parser.parse(plainly_spelled(expr))
     except ValueError as error:
@@ -80,20 +75,19 @@ class _Translator:
         return result
 
     def _numberliteral(self, node: Any) -> Number:
-        return Number(float(node.val), repr(float(node.val)))
+        return _number(node.val)
 
     def _stringliteral(self, node: Any) -> Text:
         return Text(str(node.val))
 
-    def _subqueryexpr(self, _: Any) -> Tree:
-        raise self.refuse("subqueries are not supported, try recording the inner expression and a range over that")
+    def _subqueryexpr(self, node: Any) -> Subquery:
+        step = None if node.step is None else _milliseconds(node.step)
+        return Subquery(self.tree(node.expr), _milliseconds(node.range), step, _milliseconds(node.offset), _at(node.at))
 
     def _unaryexpr(self, node: Any) -> Tree:
         return Negate(self.tree(node.expr))
 
     def _vectorselector(self, node: Any) -> Select:
-        if node.at is not None:
-            raise self.refuse("the @ modifier is not supported in rules, try offset")
         if node.matchers.or_matchers:
             raise self.refuse("'or' between matchers is not Prometheus's, try a regular expression")
         matchers = [
@@ -106,7 +100,7 @@ class _Translator:
             matchers.remove(named[0])
         for each in matchers:
             self._check_pattern(each)
-        return Select(name, tuple(matchers), _milliseconds(node.offset))
+        return Select(name, tuple(matchers), _milliseconds(node.offset), _at(node.at))
 
     def _check_pattern(self, matcher: Matcher) -> None:
         if matcher.match in {Match.REGEX, Match.NOT_REGEX}:
@@ -126,14 +120,14 @@ class _Translator:
         matching, bool_modifier = Matching(Card.MANY_TO_MANY if is_set else Card.ONE_TO_ONE), False
         if modifier is not None:
             fill = modifier.fill_values
-            if fill is not None and (fill.lhs is not None or fill.rhs is not None):
-                raise self.refuse("fill modifiers are not supported, try 'or' with a default", "fill")
             bool_modifier = bool(modifier.return_bool)
             matching = Matching(
                 card=Card.MANY_TO_MANY if is_set else _CARDS[str(modifier.card).rpartition(".")[2]],
                 on=modifier.matching is not None and str(modifier.matching.type).endswith("Include"),
                 labels=tuple(modifier.matching.labels) if modifier.matching is not None else (),
                 include=tuple(modifier.group_labels or ()),
+                fill_left=None if fill is None or fill.lhs is None else _number(fill.lhs),
+                fill_right=None if fill is None or fill.rhs is None else _number(fill.rhs),
             )
         return Binary(op, self.tree(node.lhs), self.tree(node.rhs), matching, bool_modifier)
 
@@ -151,6 +145,8 @@ class _Translator:
 
     def _call(self, node: Any) -> Call:
         name = str(node.func.name)
+        if name in NATIVE_ONLY:
+            raise self.refuse(f"{name}() reads native histograms, and only classic ones are supported", name)
         if name not in FUNCTIONS:
             raise self.refuse(f"function {name}() is not supported", name)
         call = Call(name, tuple(self.tree(argument) for argument in node.args))
@@ -171,6 +167,21 @@ class _Translator:
                 raise self.refuse(str(error), call.function) from error
         elif "" in texts[2:]:
             raise self.refuse("invalid source label name in label_join(): it is empty", call.function)
+
+
+def _number(value: Any) -> Number:
+    return Number(float(value), repr(float(value)))
+
+
+def _at(modifier: Any) -> At | None:
+    """What stands behind `@`."""
+    if modifier is None:
+        return None
+    kind = str(modifier.type).rpartition(".")[2]
+    if kind == "At":
+        since: timedelta = modifier.at - datetime(1970, 1, 1, tzinfo=UTC)
+        return _milliseconds(since)
+    return Bound.START if kind == "Start" else Bound.END
 
 
 def _milliseconds(duration: timedelta | None) -> int:

@@ -1,10 +1,13 @@
 """One evaluation at one time: what all nodes share of the window while it lasts."""
 
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
 
 import numpy as np
 
 from rules.arrays import Bools, Floats, Rows, Times, every, some
+from rules.promql.tree import At, Bound
+from rules.promql.vector import Vector
 from rules.window.board import Block
 from rules.window.ring import GOOD_MASK
 from rules.window.standing import Standing
@@ -20,12 +23,30 @@ class Forgetful(Protocol):
     def forget(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The query that a pass is part of: its first evaluation, its last, and what lies between two."""
+
+    start_ms: int
+    end_ms: int
+    step_ms: int = 0
+
+
 class Pass:
     """Evaluation time and, computed at most once, where each stream stands at it."""
 
-    def __init__(self, window: Window, at_ms: int) -> None:
+    def __init__(self, window: Window, at_ms: int, bounds: Bounds | None = None, *, delays_names: bool = False) -> None:
+        """Without `bounds` it is a query of its own.
+
+        With `delays_names` metric names are dropped at the end (Prometheus's `promql-delayed-name-removal`).
+        """
         self.window = window
         self.at_ms = at_ms
+        self.bounds = Bounds(at_ms, at_ms) if bounds is None else bounds
+        self.delays_names = delays_names
+        self.inner = False
+        """Whether it is a step of a subquery: what several expressions share is kept for the outer time alone."""
+        self._others: dict[int, Self] = {}
         self.writes = 0
         """How often something was recorded into the window during the pass."""
         self._written: dict[str, int] = {}
@@ -55,6 +76,30 @@ class Pass:
         for keeper in self.keepers:
             keeper.forget()
         self.keepers.clear()
+
+    def at(self, at_ms: int) -> Self:
+        """The same query at another time, as subqueries evaluate what they hold."""
+        found = self._others.get(at_ms)
+        if found is None:
+            found = self._others[at_ms] = type(self)(self.window, at_ms, self.bounds, delays_names=self.delays_names)
+            found.inner = True
+        return found
+
+    def moment(self, at: At | None, offset_ms: int) -> int:
+        """The time that a selector with `@` and `offset` stands at."""
+        match at:
+            case None:
+                return self.at_ms - offset_ms
+            case Bound.START:
+                return self.bounds.start_ms - offset_ms
+            case Bound.END:
+                return self.bounds.end_ms - offset_ms
+            case _:
+                return at - offset_ms
+
+    def nameless(self, vector: Vector) -> Vector:
+        """Without the metric's name, now or at the end. Raises `EvaluationError` where two rows become one."""
+        return vector.marked_nameless() if self.delays_names else vector.nameless()
 
     def numbers(self, at: int) -> Times:
         """For each stream the number of its newest sample at or before a time."""

@@ -4,14 +4,27 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from rules.promql import aggregate, binary, functions, relabel, selecting
+from rules.promql import (
+    aggregate,
+    binary,
+    buckets,
+    dates,
+    elementwise,
+    filled,
+    functions,
+    info,
+    relabel,
+    selecting,
+    sorting,
+)
+from rules.promql.demands import demands
 from rules.promql.errors import ExpressionError
+from rules.promql.names import DATES, HISTOGRAMS, RANGE_FUNCTIONS
 from rules.promql.node import Node
-from rules.promql.parse import RANGE_FUNCTIONS, SET_OPERATORS, parse
-from rules.promql.passes import LOOKBACK_MS
-from rules.promql.range_call import RangeCall
-from rules.promql.rates import COUNTERS
+from rules.promql.parse import SET_OPERATORS, parse
+from rules.promql.range_call import RangeCall, SpanCall
 from rules.promql.selectors import InstantSelector, SampleTimes, Selection
+from rules.promql.subquery import SelectorSpan, SubqueryNode
 from rules.promql.tree import (
     Aggregate,
     Binary,
@@ -20,14 +33,15 @@ from rules.promql.tree import (
     Number,
     Select,
     SelectRange,
+    Subquery,
     Text,
     Tree,
     Type,
+    children,
+    type_of,
 )
 from rules.window.needs import Need, Needs, PatternNeed
 
-SPARE_MS: Final = 5_000
-"""Kept beyond what is read: the pass runs a little behind the newest sample, and clocks differ by a second."""
 _SILENCE: Final = frozenset({"absent", "absent_over_time", "time", "timestamp"})
 """Functions whose value changes when nothing arrives any more."""
 _OF_ONE: Final[Mapping[str, Callable[[Node], Node]]] = MappingProxyType(
@@ -36,6 +50,7 @@ _OF_ONE: Final[Mapping[str, Callable[[Node], Node]]] = MappingProxyType(
 _CLAMPS: Final[Mapping[str, tuple[bool, bool]]] = MappingProxyType(
     {"clamp": (True, True), "clamp_min": (True, False), "clamp_max": (False, True)}
 )
+_SORTS: Final = frozenset({"sort", "sort_desc", "sort_by_label", "sort_by_label_desc"})
 
 
 class Planner:
@@ -52,7 +67,7 @@ class Planner:
         return Needs(self._names, self._patterns)
 
     def compile(self, expr: str) -> Node:
-        """The plan of an expression. Raises `ExpressionError`."""
+        """The plan of a rule's expression. Raises `ExpressionError`."""
         tree = parse(expr)
         if type_of(tree) not in {Type.VECTOR, Type.SCALAR}:
             raise ExpressionError("a rule's expression must be a vector or a scalar", expr=expr)
@@ -60,6 +75,11 @@ class Planner:
 
     def node(self, tree: Tree) -> Node:
         """The node of a tree, the one that is there already where an equal one was planned."""
+        for select, need in demands(tree):
+            self._need(select, need)
+        return self._node(tree)
+
+    def _node(self, tree: Tree) -> Node:
         known = self._nodes.get(tree)
         if known is not None:
             known.shared = True
@@ -69,25 +89,22 @@ class Planner:
 
     def _made(self, tree: Tree) -> Node:
         match tree:
-            case Number():
-                return functions.Constant(tree.value)
-            case Select():
-                past = abs(tree.offset_ms) if tree.offset_ms > 0 else 0
-                self._need(tree, past + LOOKBACK_MS + SPARE_MS if past else 0, counter=False)
-                return InstantSelector(tree)
+            case Number() | Text():
+                return functions.Constant(tree.value) if isinstance(tree, Number) else functions.Literal(tree.value)
+            case Select() | SelectRange():
+                return InstantSelector(tree) if isinstance(tree, Select) else SelectorSpan(tree)
+            case Subquery():
+                return SubqueryNode(tree, self._node(tree.inner))
             case Negate():
-                return binary.Negated(self.node(tree.inner))
+                return binary.Negated(self._node(tree.inner))
             case Binary():
                 return self._binary(tree)
             case Aggregate():
                 return self._aggregate(tree)
             case Call():
                 return self._call(tree)
-            case SelectRange() | Text():
-                raise ExpressionError(f"{type_of(tree)} is no value of its own")
 
-    def _need(self, select: Select, depth_ms: int, *, counter: bool) -> None:
-        need = Need(depth_ms=depth_ms, counter=counter)
+    def _need(self, select: Select, need: Need) -> None:
         selection = Selection(select)
         if select.name is None:
             self._patterns.append(PatternNeed(selection.takes, need))
@@ -96,7 +113,7 @@ class Planner:
             self._names[select.name] = need if known is None else known.joined(need)
 
     def _binary(self, tree: Binary) -> Node:
-        left, right = self.node(tree.left), self.node(tree.right)
+        left, right = self._node(tree.left), self._node(tree.right)
         if tree.op in SET_OPERATORS:
             return binary.SetOperation(tree.op, left, right, tree.matching)
         scalars = left.type is Type.SCALAR, right.type is Type.SCALAR
@@ -105,59 +122,84 @@ class Planner:
         if any(scalars):
             vector, scalar = (right, left) if scalars[0] else (left, right)
             return binary.WithScalar(tree.op, vector, scalar, scalar_left=scalars[0], bool_modifier=tree.bool_modifier)
+        if tree.matching.fill_left is not None or tree.matching.fill_right is not None:
+            return filled.Filled(tree.op, left, right, tree.matching, bool_modifier=tree.bool_modifier)
         return binary.BetweenVectors(tree.op, left, right, tree.matching, bool_modifier=tree.bool_modifier)
 
     def _aggregate(self, tree: Aggregate) -> Node:
-        inner = self.node(tree.inner)
+        inner = self._node(tree.inner)
         if tree.op == "count_values":
             assert isinstance(tree.parameter, Text)
             if not tree.parameter.value:
                 raise ExpressionError("count_values() needs a label name, this one is empty")
             return selecting.CountValues(inner, tree.parameter.value, tree.labels, without=tree.without)
-        parameter = None if tree.parameter is None else self.node(tree.parameter)
-        if tree.op in {"topk", "bottomk"}:
+        parameter = None if tree.parameter is None else self._node(tree.parameter)
+        if tree.op in selecting.CHOOSING:
             assert parameter is not None
-            return selecting.Extremes(inner, parameter, tree.labels, without=tree.without, highest=tree.op == "topk")
+            return selecting.CHOOSING[tree.op](inner, parameter, tree.labels, without=tree.without)
         return aggregate.Aggregation(tree.op, inner, parameter, tree.labels, without=tree.without)
 
     def _call(self, tree: Call) -> Node:
         name, arguments = tree.function, tree.arguments
         if name in RANGE_FUNCTIONS:
             return self._range_call(tree)
-        if name == "time":
-            return functions.Time()
+        if name in functions.OF_NOTHING:
+            return functions.OF_NOTHING[name]()
+        if name in DATES:
+            return dates.Date(name, self._node(arguments[0]) if arguments else None)
         if name == "timestamp" and isinstance(arguments[0], Select):
-            self.node(arguments[0])
             return SampleTimes(arguments[0])
-        return self._of_vector(tree, self.node(arguments[0]))
+        if name in HISTOGRAMS:
+            return self._histogram(tree)
+        if name == "info":
+            return info.Info(self._node(arguments[0]), tree)
+        return self._of_vector(tree, self._node(arguments[0]))
+
+    def _histogram(self, tree: Call) -> Node:
+        name, arguments = tree.function, tree.arguments
+        if name == "histogram_quantiles":
+            assert isinstance(arguments[1], Text)
+            ranks = [self._node(each) for each in arguments[2:]]
+            return buckets.Quantiles(self._node(arguments[0]), arguments[1].value, ranks)
+        *parameters, inner = [self._node(each) for each in arguments]
+        return (
+            buckets.Quantile(inner, *parameters)
+            if name == "histogram_quantile"
+            else buckets.Fraction(inner, *parameters)
+        )
 
     def _of_vector(self, tree: Call, inner: Node) -> Node:
         """Functions whose first argument is a vector or a scalar."""
         name, others = tree.function, tree.arguments[1:]
-        if name in functions.SIMPLE:
-            return functions.Simple(name, inner)
+        if name in elementwise.SIMPLE:
+            return elementwise.Simple(name, inner)
         if name in _CLAMPS:
-            bounds = iter([self.node(other) for other in others])
+            bounds = iter([self._node(other) for other in others])
             low, high = (next(bounds) if there else None for there in _CLAMPS[name])
-            return functions.Clamp(inner, low, high)
+            return elementwise.Clamp(inner, low, high)
         if name == "absent":
             selector = tree.arguments[0]
             fixed = functions.labels_if_absent(selector.matchers) if isinstance(selector, Select) else {}
             return functions.Absent(inner, fixed)
+        if name in _SORTS:
+            return sorting.Sorted(name, inner, tuple(other.value for other in others if isinstance(other, Text)))
         if name in {"label_replace", "label_join"}:
             return _relabel(name, inner, [other.value for other in others if isinstance(other, Text)])
+        if name in {"max_of", "min_of"}:
+            return functions.Extreme(inner, self._node(others[0]), highest=name == "max_of")
         if name == "round":
-            return functions.Round(inner, self.node(others[0]) if others else None)
+            return elementwise.Round(inner, self._node(others[0]) if others else None)
         return _OF_ONE[name](inner)
 
     def _range_call(self, tree: Call) -> Node:
-        argument = next(argument for argument in tree.arguments if isinstance(argument, SelectRange))
-        depth = argument.range_ms + max(argument.select.offset_ms, 0) + SPARE_MS
-        self._need(argument.select, depth, counter=tree.function in COUNTERS)
-        others = [self.node(each) for each in tree.arguments if each is not argument]
+        argument = next(each for each in tree.arguments if isinstance(each, SelectRange | Subquery))
+        others = [self._node(each) for each in tree.arguments if each is not argument]
         if tree.function == "absent_over_time":
-            inner = RangeCall("present_over_time", argument)
-            return functions.Absent(inner, functions.labels_if_absent(argument.select.matchers))
+            inner = self._node(Call("present_over_time", (argument,)))
+            fixed = functions.labels_if_absent(argument.select.matchers) if isinstance(argument, SelectRange) else {}
+            return functions.Absent(inner, fixed)
+        if isinstance(argument, Subquery):
+            return SpanCall(tree.function, self._node(argument), argument, others)
         return RangeCall(tree.function, argument, others)
 
 
@@ -167,36 +209,10 @@ def _relabel(name: str, inner: Node, texts: list[str]) -> Node:
     return relabel.LabelJoin(inner, texts[0], texts[1], tuple(texts[2:]))
 
 
-def type_of(tree: Tree) -> Type:
-    """What a tree evaluates to."""
-    match tree:
-        case Number():
-            return Type.SCALAR
-        case Text():
-            return Type.STRING
-        case SelectRange():
-            return Type.MATRIX
-        case Negate():
-            return type_of(tree.inner)
-        case Binary():
-            both_scalar = type_of(tree.left) is Type.SCALAR and type_of(tree.right) is Type.SCALAR
-            return Type.SCALAR if both_scalar else Type.VECTOR
-        case Call():
-            return Type.SCALAR if tree.function in {"time", "scalar"} else Type.VECTOR
-        case _:
-            return Type.VECTOR
-
-
 def reads_silence(tree: Tree) -> bool:
     """Whether the expression can come true because nothing arrives: then it means nothing while the bus lags."""
-    match tree:
-        case Call():
-            return tree.function in _SILENCE or any(reads_silence(argument) for argument in tree.arguments)
-        case Binary():
-            return tree.op == "unless" or reads_silence(tree.left) or reads_silence(tree.right)
-        case Negate():
-            return reads_silence(tree.inner)
-        case Aggregate():
-            return reads_silence(tree.inner)
-        case _:
-            return False
+    if isinstance(tree, Call) and tree.function in _SILENCE:
+        return True
+    if isinstance(tree, Binary) and tree.op == "unless":
+        return True
+    return any(reads_silence(child) for child in children(tree))

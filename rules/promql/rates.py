@@ -11,7 +11,7 @@ import numpy as np
 
 from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.passes import Pass
-from rules.promql.ranges import CELLS, Reach, RowRange, cells_from, chunks, extent, row_range, samples
+from rules.promql.ranges import CELLS, Reach, RowRange, Samples, cells_from, chunks, extent, row_range, samples
 from rules.window.board import Block
 
 RATES: Final = frozenset({"rate", "increase", "delta"})
@@ -93,7 +93,10 @@ class Rate:
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
         """The same, sample by sample."""
-        read = samples(now, rows)
+        return self.of_samples(now, samples(now, rows))
+
+    def of_samples(self, now: Pass, read: Samples) -> tuple[Floats, Bools]:
+        """The same over samples with times of their own, whose counts from row to row may differ."""
         end = now.at_ms - self.offset_ms
         last_time = read.times[np.maximum(read.counts - 1, 0), np.arange(len(read.counts))]
         own = extent(read.times[0], last_time, read.counts, end - self.range_ms, end)
@@ -101,7 +104,8 @@ class Rate:
         if self.counts:
             result = _corrected(result, read.values, read.counts - 1)
         factor = (own.sampled + own.start + own.end) / own.sampled
-        reach = Reach(rows.reach.owners, rows.reach.first, rows.reach.last, own, factor, every(own.enough))
+        nowhere = np.empty(0, dtype=np.int64)
+        reach = Reach(nowhere, nowhere, nowhere, own, factor, every(own.enough))
         return self._finished(result, read.values[0], reach), own.enough
 
 

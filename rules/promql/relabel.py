@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from rules.labels import LabelTable
+from rules.arrays import Bools
+from rules.labels import NAME, LabelTable
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.regex import compiled
@@ -26,7 +27,12 @@ class Relabelled(Node):
         vector = self._inner.vector(now)
         if self._known is None or self._known[0] is not vector.labels:
             self._known = vector.labels, self.rewritten(vector.labels)
+        vector = Vector(vector.labels, vector.values, vector.present, self.kept_marks(vector), vector.order)
         return vector.relabelled(self._known[1])
+
+    def kept_marks(self, vector: Vector) -> Bools | bool:
+        """Rows that lose their names at the end: not those that were just given one."""
+        raise NotImplementedError
 
     def rewritten(self, labels: LabelTable) -> LabelTable:
         """The new label sets, row by row."""
@@ -50,6 +56,16 @@ class LabelReplace(Relabelled):
         new = np.array(codes, dtype=np.int32)[inverse]
         return labels.put({self._target: np.where(matched, new, labels.codes(self._target))})
 
+    def _matched(self, labels: LabelTable) -> Bools:
+        distinct, inverse = np.unique(labels.codes(self._source), return_inverse=True)
+        values = labels.strings.values
+        return np.array([self._pattern.fullmatch(values[code]) is not None for code in distinct], np.bool_)[inverse]
+
+    def kept_marks(self, vector: Vector) -> Bools | bool:
+        if vector.marked is False or self._target != NAME:
+            return vector.marked
+        return vector.marks & ~self._matched(vector.labels)
+
 
 class LabelJoin(Relabelled):
     """`label_join(v, target, separator, source, …)`."""
@@ -68,6 +84,9 @@ class LabelJoin(Relabelled):
             for codes in zip(*columns, strict=True)
         ]
         return labels.put({self._target: np.array(joined, dtype=np.int32)})
+
+    def kept_marks(self, vector: Vector) -> Bools | bool:
+        return vector.marked if self._target != NAME else False
 
 
 def expanded(replacement: str, match: re.Match[str]) -> str:

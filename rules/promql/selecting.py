@@ -1,51 +1,138 @@
-"""Aggregations that choose or rename: topk, bottomk, count_values."""
+"""Aggregations that choose or rename: topk, bottomk, limitk, limit_ratio, count_values."""
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
+from rules.arrays import Floats, Rows
 from rules.labels import LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.grouping import Grouping, grouped
+from rules.promql.heap import survivors
 from rules.promql.node import Node
 from rules.promql.passes import Pass
+from rules.promql.sampling import offsets
 from rules.promql.vector import Vector
 
 _LARGEST: Final = 1 << 63
 
 
-class Extremes(Node):
-    """`topk(k, inner) by (…)` and `bottomk`: the k highest or lowest of each group, with their own labels."""
+class Choosing(Node):
+    """Some elements of each group, with their own labels."""
 
-    def __init__(self, inner: Node, parameter: Node, names: tuple[str, ...], *, without: bool, highest: bool) -> None:
+    def __init__(self, inner: Node, parameter: Node, names: tuple[str, ...], *, without: bool) -> None:
         super().__init__((inner, parameter))
         self._inner, self._parameter = inner, parameter
-        self._names, self._without, self._highest = names, without, highest
+        self._names, self._without = names, without
         self._grouping: tuple[LabelTable, Grouping] | None = None
 
     def compute(self, now: Pass) -> Vector:
         parameter = self._parameter.scalar(now)
         inner = self._inner.vector(now)
-        if parameter < 1:
-            return inner.where(np.zeros(inner.labels.size, dtype=np.bool_))
-        if math.isnan(parameter):
-            raise EvaluationError("Parameter value is NaN")
-        if parameter >= _LARGEST:
-            raise EvaluationError(f"Scalar value {parameter} overflows int64")
         if self._grouping is None or self._grouping[0] is not inner.labels:
             self._grouping = inner.labels, grouped(inner.labels, self._names, without=self._without)
-        return self._chosen(inner, self._grouping[1], int(parameter))
+        return self.chosen(inner, self._grouping[1], parameter)
 
-    def _chosen(self, inner: Vector, grouping: Grouping, wanted: int) -> Vector:
+    def chosen(self, inner: Vector, grouping: Grouping, parameter: float) -> Vector:
+        """The elements that stay. Raises `EvaluationError` where the parameter is none."""
+        raise NotImplementedError
+
+
+def _kept(inner: Vector, rows: Rows) -> Vector:
+    """These rows, in this order."""
+    present = np.zeros(inner.labels.size, dtype=np.bool_)
+    present[rows] = True
+    return Vector(inner.labels, inner.values, present, inner.marked, rows)
+
+
+def _places(groups: Rows) -> Rows:
+    """Each element's place in its group, where the groups are sorted."""
+    return np.arange(len(groups)) - np.searchsorted(groups, groups)
+
+
+def _whole(parameter: float) -> int:
+    """How many are wanted. Raises `EvaluationError`, as Prometheus does."""
+    if math.isnan(parameter):
+        raise EvaluationError("Parameter value is NaN")
+    if parameter >= _LARGEST:
+        raise EvaluationError(f"Scalar value {parameter} overflows int64")
+    return max(int(parameter), 0) if math.isfinite(parameter) else 0
+
+
+class Extremes(Choosing):
+    """`topk(k, inner) by (…)` and `bottomk`: the k highest or lowest of each group; among equals as Prometheus's heap."""
+
+    highest = True
+
+    def chosen(self, inner: Vector, grouping: Grouping, parameter: float) -> Vector:
+        wanted = _whole(parameter)
+        if wanted < 1:
+            return inner.nothing()
         rows = np.flatnonzero(inner.mask)
         values, groups = inner.values[rows], grouping.group_of[rows]
-        order = np.lexsort((-values if self._highest else values, np.isnan(values), groups))
-        ranked = groups[order]
-        place = np.arange(len(rows)) - np.searchsorted(ranked, ranked)
-        kept = np.zeros(inner.labels.size, dtype=np.bool_)
-        kept[rows[order[place < wanted]]] = True
-        return Vector(inner.labels, inner.values, kept)
+        keys = -values if self.highest else values
+        order = np.lexsort((inner.labels.ranks[rows], keys, np.isnan(values), groups))
+        keys, groups, rows = keys[order], groups[order], rows[order]
+        place = _places(groups)
+        kept = place < wanted
+        for group in self._undecided(keys, groups, place, wanted):
+            mine = np.flatnonzero(groups == group)
+            chosen = survivors(keys[mine], inner.labels.ranks[rows[mine]], wanted)
+            kept[mine] = False
+            kept[mine[chosen]] = True
+        return _kept(inner, rows[kept])
+
+    @staticmethod
+    def _undecided(keys: Floats, groups: Rows, place: Rows, wanted: int) -> list[int]:
+        """Groups of which several equal elements stand at the edge, and better ones before them."""
+        last = np.flatnonzero(place == wanted)  # the first that is left out
+        best = keys[last - wanted]
+        edge, out = keys[last - 1], keys[last]
+        equal = (edge == out) | (np.isnan(edge) & np.isnan(out))
+        better = (best != edge) & ~(np.isnan(best) & np.isnan(edge))
+        undecided: list[int] = groups[last[equal & better]].tolist()
+        return undecided
+
+
+class Lowest(Extremes):
+    """`bottomk`."""
+
+    highest = False
+
+
+class Limited(Choosing):
+    """`limitk(k, inner) by (…)`: the first k of each group in the order of their labels."""
+
+    def chosen(self, inner: Vector, grouping: Grouping, parameter: float) -> Vector:
+        wanted = _whole(parameter)
+        rows = np.flatnonzero(inner.mask)
+        rows = rows[np.lexsort((inner.labels.ranks[rows], grouping.group_of[rows]))]
+        return _kept(inner, rows[_places(grouping.group_of[rows]) < wanted])
+
+
+class Sampled(Choosing):
+    """`limit_ratio(r, inner)`: that share of the elements, by the hash of their labels; a negative one takes the others."""
+
+    _offsets: tuple[LabelTable, Floats] | None = None
+
+    def chosen(self, inner: Vector, grouping: Grouping, parameter: float) -> Vector:  # noqa: ARG002 - groups change nothing
+        if math.isnan(parameter):
+            raise EvaluationError("Ratio value is NaN")
+        ratio = min(max(parameter, -1.0), 1.0)
+        if not ratio:
+            return inner.nothing()
+        if self._offsets is None or self._offsets[0] is not inner.labels:
+            self._offsets = inner.labels, offsets(inner.labels)
+        offset = self._offsets[1]
+        return inner.where(offset < ratio if ratio > 0 else offset >= 1.0 + ratio)
+
+
+CHOOSING: Final[Mapping[str, Callable[..., Choosing]]] = MappingProxyType(
+    {"topk": Extremes, "bottomk": Lowest, "limitk": Limited, "limit_ratio": Sampled}
+)
 
 
 class CountValues(Node):

@@ -145,14 +145,17 @@ class InstantSelector(Node):
         if len(found) != 1:
             return self.selection.joined(now, [self._piece(now, *one) for one in found])
         vector = self._piece(now, *found[0])
-        if not self.selection.select.offset_ms and isinstance(found[0][1].run, slice):
+        select = self.selection.select
+        if not select.offset_ms and select.at is None and isinstance(found[0][1].run, slice):
             self._standing, self._view = now.standing(), vector
         return vector
 
     def _piece(self, now: Pass, block: Block, selected: Selected) -> Vector:
         labels = selected.refresh(block, self.selection.select.matchers)
-        if self.selection.select.offset_ms:
-            values, present, _ = now.past(block, selected.all_rows(block), now.at_ms - self.selection.select.offset_ms)
+        select = self.selection.select
+        if select.offset_ms or select.at is not None:
+            at = now.moment(select.at, select.offset_ms)
+            values, present, _ = now.past(block, selected.all_rows(block), at)
             return Vector(labels, values, present)
         values, visible = now.instant(block)
         return Vector(labels, values[selected.run], None if visible is None else visible[selected.run])
@@ -166,7 +169,8 @@ class SampleTimes(Node):
         super().__init__(reads=self.selection.reads)
 
     def compute(self, now: Pass) -> Vector:
-        at = now.at_ms - self.selection.select.offset_ms
+        select = self.selection.select
+        at = now.moment(select.at, select.offset_ms)
         labels: list[LabelTable] = []
         seconds: list[Floats] = [np.empty(0)]
         present: list[Bools] = [np.empty(0, dtype=np.bool_)]
@@ -176,7 +180,8 @@ class SampleTimes(Node):
             seconds.append(_seconds(times))
             present.append(there)
         joined = self.selection.join(now.window.strings, labels)
-        return Vector(joined, np.concatenate(seconds), np.concatenate(present)).nameless()
+        vector = Vector(joined, np.concatenate(seconds), np.concatenate(present))
+        return now.nameless(vector)
 
 
 def _seconds(times: Times) -> Floats:

@@ -14,6 +14,8 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNDERSCORE: Final = re.compile(r"(?<=[0-9a-fA-F])_(?=[0-9a-fA-F])")
+_NOTHING: Final = re.compile(r"0+(?:\.0+)?(?:ms|[smhdwy])?")
+"""A duration of zero."""
 
 
 def _tokens(expr: str) -> Iterator[tuple[str, str, int, int]]:
@@ -23,16 +25,31 @@ def _tokens(expr: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def plainly_spelled(expr: str) -> str:
-    """The same expression without raw strings and underscores in numbers, which promql-parser 0.12 reads wrongly."""
-    pieces, done = [], 0
+    """The same expression without what promql-parser 0.12 reads wrongly: raw strings, underscores in numbers, no offset."""
+    pieces: list[str] = []
+    done = 0
+    word = ""
     for kind, text, start, end in _tokens(expr):
         if kind == "raw":
             text = '"' + text[1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'  # noqa: PLW2901
         elif kind == "number":
             text = _UNDERSCORE.sub("", text)  # noqa: PLW2901
-        pieces += [expr[done:start], text]
-        done = end
+        before = expr[done:start]
+        if kind == "number" and word == "offset" and before.strip() in {"", "-", "+"} and _NOTHING.fullmatch(text):
+            pieces[-1], before, text = "", "", ""  # noqa: PLW2901 - an offset of nothing, which the parser refuses
+        pieces += [before, text]
+        done, word = end, text
     return "".join(pieces) + expr[done:]
+
+
+def position_of_negative_at(expr: str) -> int | None:
+    """Where `@` is followed by a negative number, which promql-parser 0.12 reads as 0."""
+    bare = expr
+    for kind, text, start, end in _tokens(expr):
+        if kind in {"comment", "double", "single", "raw"}:
+            bare = bare[:start] + " " * len(text) + bare[end:]
+    found = re.search(r"@\s*-", bare)
+    return None if found is None else found.start()
 
 
 def position_of_word(expr: str, word: str) -> int | None:

@@ -77,11 +77,10 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("groups: [{name: g, rules: [{expr: x}]}]", "must have `record` or `alert`"),
         ("groups: [{name: g, rules: [{alert: A, expr: 'sum(x'}]}]", "unclosed left parenthesis"),
         (
-            "groups: [{name: g, rules: [{alert: A, expr: 'x + histogram_quantile(0.9, y)'}]}]",
-            "histogram_quantile() is not supported at 1:5 of the expression",
+            "groups: [{name: g, rules: [{alert: A, expr: 'x + histogram_count(y)'}]}]",
+            "histogram_count() reads native histograms, and only classic ones are supported at 1:5 of the expression",
         ),
         ("groups: [{name: g, rules: [{alert: A, expr: 'x[5m]'}]}]", "must be a vector or a scalar"),
-        ("groups: [{name: g, rules: [{alert: A, expr: 'max_over_time(x[5m:1m])'}]}]", "subqueries are not supported"),
         (
             "groups: [{name: g, rules: [{alert: A, expr: x, for: 5 minutes}]}]",
             "not a valid duration: '5 minutes', try such as 30s",

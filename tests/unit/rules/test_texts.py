@@ -99,9 +99,9 @@ def test_raw_strings_and_underscores_mean_what_they_mean_in_prometheus() -> None
 @pytest.mark.parametrize(
     ("expr", "where"),
     [
-        ("x and histogram_quantile(0.9, y)", "1:7"),
-        ("1 +\n  deg(x)", "2:3"),
-        ("limitk(2, x)", "1:1"),
+        ("x and histogram_count(y)", "1:7"),
+        ("1 +\n  histogram_avg(x)", "2:3"),
+        ("m + x @ -5", "1:7"),
         ('x{a=~"(?=b)"}', ""),
     ],
 )
