@@ -7,7 +7,7 @@ CPU-second; `points.sql` unnests them to a row a point for SQL.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import pyarrow as pa
@@ -118,7 +118,7 @@ class TrustedSigner(msgspec.Struct, frozen=True):
     """A public key whose signatures counted when it was recorded."""
 
     public: str
-    role: str
+    role: Literal["service", "operator", "admin"]
     name: str = ""
 
 

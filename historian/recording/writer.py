@@ -35,6 +35,8 @@ from historian.recording.shape import (
 
 GRACE_MS: Final = 5_000
 """How long a minute waits for slower partitions once a later one has begun."""
+HELD_POINTS: Final = 2 * SEGMENT_POINTS
+"""What is held of minutes that are over while a reader of old records has not come to the end of every partition."""
 TABLES_REMEMBERED: Final = 262_144
 """Tables that are known to be written already; they are told every five minutes."""
 
@@ -81,6 +83,11 @@ class RecordingWriter:
 
     def add(self, records: Iterable[Record]) -> None:
         """Records of any topic as the bus hands them out; minutes that are over are written."""
+        self.take(records)
+        self.flush()
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Gather them; nothing is written but a minute that is too large for memory."""
         for record in records:
             draft = self._draft(record.at_ms)
             if record.topic != FRAMES_TOPIC:
@@ -95,6 +102,12 @@ class RecordingWriter:
                 draft.add_frame(record, found)
             elif self._is_new(found.source, found.layout):
                 draft.tables.append(found)
+
+    def flush(self, *, patient: bool = False) -> None:
+        """Write the minutes that are over; where `patient`, only as many as memory asks for: others still come."""
+        held = sum(draft.points for draft in self._open.values())
+        if patient and held <= HELD_POINTS:
+            return
         self._flush(self._newest - GRACE_MS)
 
     def close(self) -> None:
@@ -127,9 +140,10 @@ class RecordingWriter:
         """Write the minutes that ended before a time; all of them where none is given."""
         for minute in sorted(self._open):
             if before_ms is None or (minute + 1) * SEGMENT_MS <= before_ms:
-                draft = self._open.pop(minute)
+                draft = self._open[minute]
                 if not draft.empty:
                     self._write(draft)
+                del self._open[minute]
 
     def _write(self, draft: Draft) -> None:
         self._number += 1

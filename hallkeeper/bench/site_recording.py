@@ -1,0 +1,194 @@
+"""Makes a recording of the simulated site in virtual time: the plant is stepped, read, framed and written, minute by minute.
+
+Memory does not grow with the length: what is held is a minute. Faults are part of it, so that rules have something to find.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zlib import crc32
+
+from bus.events import DeviceEvent, encode_event
+from bus.frames import FrameWriter
+from bus.port import Message, Record
+from bus.topics import EVENTS, FRAMES
+from collectors.inventory import messages_of, sheets_of
+from collectors.pace import Pace
+from collectors.poller import Poll
+from collectors.target import Target
+from fleet.loader import load_site
+from fleet.model import Endpoint, Site
+from hallkeeper import __version__
+from hallkeeper.bench.site_readings import Readings, Signal
+from historian.recording.writer import RecordingWriter
+from simulator.layout import Layout
+from simulator.plant import Plant
+from simulator.sitefile import Ports, write_site
+from simulator.workload import Process, Workload
+
+START_MS = 1_767_225_600_000
+"""2026-01-01 00:00 UTC: recordings of one seed are the same, whenever they are made."""
+TAKEN_AFTER_MS = 3
+"""From a device's answer to the bus (as measured on the embedded bus)."""
+INVENTORY_SECONDS = 30
+FIRST_PORT = 20_000
+
+Fault = tuple[float, Callable[[Plant], None]]
+"""Seconds from the start, and what happens then."""
+
+
+def story(layout: Layout, minutes: float) -> list[Fault]:
+    """A node hangs, a GPU falls off the bus, and the feed of the tightest rack is lost, at a sixth, a third and a half."""
+    length, rack = 60.0 * minutes, layout.rack_count - 1
+
+    def feed(*, live: bool) -> Callable[[Plant], None]:
+        def act(plant: Plant) -> None:
+            plant.power.feed_live[rack, 0] = live
+
+        return act
+
+    return [
+        (length / 6, lambda plant: plant.hang(min(17, layout.node_count - 1))),
+        (length / 3, lambda plant: plant.drop_gpu(min(42, layout.node_count - 2), 3)),
+        (length / 2, feed(live=False)),
+        (length * 3 / 4, feed(live=True)),
+    ]
+
+
+class _Silent:
+    """A target's poller, which is never asked: readings come from the plant."""
+
+    signals: Mapping[str, float] = {}
+
+    async def poll(self, due: frozenset[str]) -> Poll:
+        raise NotImplementedError(due)
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass(slots=True)
+class _Device:
+    """One endpoint: its frames, and when which signal is read."""
+
+    target: Target
+    phase_ms: int
+    signals: list[Signal] = field(default_factory=list)
+
+    def messages(self, second: int, now_ms: int, writer: FrameWriter) -> list[Message]:
+        due = [signal for signal in self.signals if second % signal.interval_seconds == 0]
+        if not due:
+            return []
+        readings = tuple(found for signal in due if (found := signal.reading(now_ms)) is not None)
+        if len(readings) < len(due):
+            return self.target.failed(writer, now_ms)
+        return self.target.answered(readings, frozenset(signal.name for signal in due), writer, now_ms)
+
+
+class SiteRecording:
+    """One site, from its first second on."""
+
+    def __init__(self, folder: Path, layout: Layout, *, seed: int = 1, start_ms: int = START_MS) -> None:
+        """Make the site and its file in `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.plant = Plant(layout, seed=seed)
+        self._workload = Workload(self.plant)
+        _start_jobs(self._workload, layout)
+        self.plant.settle()
+        self._start_ms = start_ms
+        self._begun = self.plant.now
+        path = write_site(folder, layout, _ports(layout))
+        self.site = load_site(path, check_secrets=False)
+        self._writer = FrameWriter(boot=seed)
+        self._devices = sorted(_devices(self.site, self.plant, self._workload), key=lambda device: device.phase_ms)
+        self._sheets = sheets_of(self.site, frozenset(asset.zone for asset in self.site.assets.values()), {})
+        self._offset = 0
+        self._events = [0] * layout.node_count
+        self.recording = RecordingWriter(folder, site=path, name=self.site.name, version=__version__)
+
+    def run(self, minutes: float, faults: Sequence[Fault] = (), told: Callable[[int], None] = lambda _: None) -> None:
+        """Record so many minutes; `told` hears each second that is done."""
+        waiting = [(seconds, order, act) for order, (seconds, act) in enumerate(faults)]
+        heapq.heapify(waiting)
+        for second in range(round(60 * minutes)):
+            while waiting and waiting[0][0] <= second:
+                heapq.heappop(waiting)[2](self.plant)
+            self.recording.add(self._second(second))
+            self.plant.step(1.0)
+            self._workload.sweep()
+            told(second)
+        self.recording.close()
+
+    def _second(self, second: int) -> Iterator[Record]:
+        base = self._start_ms + 1000 * second
+        if second % INVENTORY_SECONDS == 0:
+            yield from self._records(messages_of(self._sheets, self._writer, base), base)
+        yield from self._told(base)
+        for device in self._devices:
+            now_ms = base + device.phase_ms
+            yield from self._records(device.messages(second, now_ms, self._writer), now_ms)
+
+    def _records(self, messages: Sequence[Message], at_ms: int) -> Iterator[Record]:
+        for message in messages:
+            self._offset += 1
+            yield Record(
+                FRAMES, message.partition or 0, self._offset, message.key, message.value, (), at_ms + TAKEN_AFTER_MS
+            )
+
+    def _told(self, base: int) -> Iterator[Record]:
+        """What kernels logged since the last second, as the agents' collector would have told it."""
+        for node, known in enumerate(self._events):
+            logged = self.plant.events[node]
+            self._events[node] = len(logged)
+            for one in logged[known:]:
+                asset = self.plant.layout.nodes[node]
+                at_ms = self._start_ms + round(1000 * (one.at_seconds - self._begun))
+                labels = {"gpu": str(one.gpu)}
+                event = DeviceEvent(
+                    asset=asset, source=f"{asset}/agent", kind=one.kind, code=one.code, severity="critical", text=one.text,
+                    at_ms=at_ms, labels=labels,
+                )  # fmt: skip
+                self._offset += 1
+                yield Record(EVENTS, 0, self._offset, event.key(), encode_event(event), (), base + TAKEN_AFTER_MS)
+
+
+def _start_jobs(workload: Workload, layout: Layout) -> None:
+    """Training and research from the first node on, batch from the last back: the tightest rack is busy."""
+    first, last = 0, layout.node_count - 1
+    for job in layout.jobs:
+        for rank in range(job.ranks):
+            node = first if job.tier != "T4" else last
+            first, last = (first + 1, last) if job.tier != "T4" else (first, last - 1)
+            workload.start(node, f"{job.key}/{rank}", Process(job, rank))
+
+
+def _ports(layout: Layout) -> Ports:
+    """An address for everybody: nothing listens there."""
+    names = {
+        "pdus": layout.pdus,
+        "bmcs": layout.nodes,
+        "exporters": layout.nodes,
+        "agents": layout.nodes,
+        "cdus": layout.cdus,
+        "switches": layout.switches,
+    }
+    ports, port = Ports(battery=FIRST_PORT, kubernetes=FIRST_PORT + 1), FIRST_PORT + 2
+    for attribute, owners in names.items():
+        setattr(ports, attribute, {name: port + number for number, name in enumerate(owners)})
+        port += len(owners)
+    return ports
+
+
+def _devices(site: Site, plant: Plant, workload: Workload) -> list[_Device]:
+    by_source: dict[str, list[Signal]] = {}
+    for signal in Readings(plant, workload, site).signals():
+        by_source.setdefault(signal.source, []).append(signal)
+    endpoints = {endpoint.source: endpoint for endpoint in site.endpoints()}
+    return [_device(endpoints[source], signals, site) for source, signals in by_source.items()]
+
+
+def _device(endpoint: Endpoint, signals: list[Signal], site: Site) -> _Device:
+    intervals = {signal.name: float(signal.interval_seconds) for signal in signals}
+    target = Target(endpoint, site.asset(endpoint.asset), _Silent(), Pace(endpoint.source, intervals, 0))
+    return _Device(target, crc32(endpoint.source.encode()) % 900, signals)

@@ -1,0 +1,143 @@
+"""The corrective lane in virtual time: the real incidents, courses and gates, in mode observe, over the recording."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from bus.events import AlertEvent, DeviceEvent
+from bus.port import Record
+from bus.signing import TrustedKey
+from fleet.clock import Clock
+from fleet.model import Site
+from hallkeeper.replay.cluster import RecordedCluster
+from hallkeeper.replay.nowhere import NoActuator, NoBus, passing
+from remediator.around import Around
+from remediator.attempt import Bench
+from remediator.commands import Desk
+from remediator.gauges import Gauges
+from remediator.ledger import Ledger, Outgoing
+from remediator.outbox import Outbox
+from remediator.playbook import Playbook, PlaybookModes
+from remediator.reign import Charter, Reign
+from remediator.sight import Sight, Signal, Window
+from remediator.switches import Switches
+from remediator.verbs import Lane, Mode
+
+DRAINED: Final = 1_000
+"""Events taken out of the ledger at a time."""
+EPOCH: Final = 1
+
+
+class Corrective:
+    """One reign from the first second of the recording to its last."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        window: Window,
+        signal: Callable[[str], Signal],
+        playbooks: Sequence[Playbook],
+        clock: Clock,
+        folder: Path,
+        trusted: Mapping[str, TrustedKey],
+    ) -> None:
+        """`folder` is the replay's own: ledger and switches of a reign that never was."""
+        self._clock = clock
+        self._ledger = Ledger.open(folder / "ledger.sqlite", connect=passing)
+        self._around = Around(site, window, signal)
+        self.switches = Switches(folder)
+        cluster = RecordedCluster(site, window, clock)
+        sight = Sight(
+            site=site,
+            window=window,
+            cluster=cluster,
+            signal=signal,
+            usual_watts=self._around.usual,
+            stop_events=self._around.stop_events,
+        )
+        self._reign = Reign(
+            Charter(
+                site=site,
+                playbooks=playbooks,
+                modes={book.playbook: PlaybookModes(default=Mode.OBSERVE) for book in playbooks},
+                may_enforce={},
+                clock=clock,
+                ledger=self._ledger,
+                outbox=Outbox(self._ledger, NoBus(), None, clock),
+                around=self._around,
+                sight=sight,
+                switches=self.switches,
+                bench=Bench(clock=clock, actuator=NoActuator(), holds_lease=lambda _: True),
+                epoch=lambda: EPOCH,
+                gauges=Gauges(CollectorRegistry(), Lane.CORRECTIVE),
+            ),
+            EPOCH,
+        )
+        self._desk = Desk(
+            ledger=self._ledger,
+            switches=self.switches,
+            trusted=trusted,
+            clock=clock,
+            approve=self._reign.approve,
+            resumed=self._reign.resumed,
+            disbelieved=self._reign.disbelieved,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """A remediation is under way."""
+        return bool(self._tasks)
+
+    @property
+    def concerned(self) -> bool:
+        """An incident is open."""
+        return bool(self._reign.book.open)
+
+    def hear(self, alert: AlertEvent) -> None:
+        """One transition of an alert."""
+        self._reign.hear(alert)
+
+    def heed(self, event: DeviceEvent) -> None:
+        """A device told something by itself."""
+        self._around.heed(event)
+
+    def command(self, record: Record) -> None:
+        """What an operator decided then: believed where it was believed then."""
+        self._desk.take(record)
+
+    def look(self) -> None:
+        """Learn what is usual, and see what fell silent."""
+        self._around.look(self._clock.now_ms())
+
+    def tick(self) -> None:
+        """Once a second: incidents, beginnings, ends."""
+        now_ms = self._clock.now_ms()
+        self._around.position.read(now_ms, None, more=False)
+        self._reign.tick(caught_up=True)
+        while not self._reign.started.empty():
+            course = self._reign.started.get_nowait()
+            task = asyncio.get_running_loop().create_task(self._reign.run(course))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def told(self) -> list[Outgoing]:
+        """What the bus would have heard since the last call, in order."""
+        found: list[Outgoing] = []
+        while waiting := self._ledger.outbox(DRAINED):
+            self._ledger.published(waiting[-1].sequence)
+            found += waiting
+        return found
+
+    async def close(self) -> None:
+        """End what is under way, and forget the ledger."""
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ledger.close()
