@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,12 +50,11 @@ def look_over(path: Path) -> tuple[Settings, Site]:
 
 
 def usable(data: Path) -> None:
-    """Make the data folder and write in it. Raises `DataFolderError` with what to try."""
-    probe = data / ".writable"
+    """Make the data folder and write in it, whoever else tries at the same moment. Raises `DataFolderError` with what to try."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=data):
+            pass
     except OSError as error:
         raise DataFolderError(
             f"{data}: the data folder cannot be used ({error.strerror}); try: giving it to this user, or another folder under `data:` in hallkeeper.yaml"
