@@ -47,7 +47,8 @@ class Outside:
         if not isinstance(value, Vector):
             return [QueriedSample(labels={}, value=float(np.float64(value)))]
         return [
-            QueriedSample(labels=value.labels.row(row), value=float(value.values[row])) for row in np.flatnonzero(value.mask).tolist()
+            QueriedSample(labels=value.labels.row(row), value=float(value.values[row]))
+            for row in np.flatnonzero(value.mask).tolist()
         ]
 
     def _plan(self, text: str) -> Node:

@@ -24,6 +24,8 @@ class Streams:
         """The number of the newest sample, -1 before the first."""
         self.rows: Rows = np.zeros(_FIRST_STREAMS, dtype=np.int64)
         """How many rows the stream has over all arenas; a stream without rows is free."""
+        self.newest: list[int] = []
+        """`heads` once more, as plain numbers."""
         self.latest: list[int] = []
         """The time of each stream's newest sample once more, as plain numbers: reading one out of an array costs 0.3 µs."""
         self.clean: list[int] = []
@@ -50,6 +52,7 @@ class Streams:
         else:
             stream = len(self.sources)
             self.sources.append(source)
+            self.newest.append(-1)
             self.latest.append(NEVER)
             self.clean.append(0)
             if stream >= len(self.heads):
@@ -61,7 +64,7 @@ class Streams:
         """A stream with the same past: what a split leaves on its other side."""
         twin = self.add(self.sources[stream])
         self.times[:, twin] = self.times[:, stream]
-        self.heads[twin] = self.heads[stream]
+        self.heads[twin] = self.newest[twin] = self.newest[stream]
         self.latest[twin] = self.latest[stream]
         self.clean[twin] = self.clean[stream]
         return twin
@@ -74,7 +77,7 @@ class Streams:
 
     def _clear(self, stream: int) -> None:
         self.times[:, stream] = NEVER
-        self.heads[stream] = -1
+        self.heads[stream] = self.newest[stream] = -1
         self.latest[stream] = NEVER
         self.clean[stream] = 0
         self.rows[stream] = 0
@@ -85,15 +88,15 @@ class Streams:
 
     def advance(self, stream: int, at: int) -> int:
         """One more sample, newer than all; its number."""
-        number = int(self.heads[stream]) + 1
-        self.heads[stream] = number
+        number = self.newest[stream] + 1
+        self.heads[stream] = self.newest[stream] = number
         self.times[number & (self.slots - 1), stream] = at
         self.latest[stream] = at
         return number
 
     def insert(self, stream: int, at: int) -> int | None:
         """Put a late time to its place, moving newer ones up; its number, or None when it is too old or already there."""
-        mask, head = self.slots - 1, int(self.heads[stream])
+        mask, head = self.slots - 1, self.newest[stream]
         column = self.times[:, stream]
         newer = int(np.count_nonzero(column > at))
         place = head - newer + 1
@@ -102,7 +105,7 @@ class Streams:
         for number in range(head + 1, place, -1):
             column[number & mask] = column[(number - 1) & mask]
         column[place & mask] = at
-        self.heads[stream] = head + 1
+        self.heads[stream] = self.newest[stream] = head + 1
         return place
 
     def last_at_or_before(self, at: int) -> Times:

@@ -1,5 +1,6 @@
 """Frames into cells: newest samples at the end of their stream, late ones at their place."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,43 +15,61 @@ from rules.window.ring import GOOD_MASK, STALE
 _STALE: Final = np.uint64(STALE_BITS)
 
 
-def states_of(frame: Frame, values: Floats) -> Bytes | None:
-    """The state of each sample; None where all are good."""
-    stale = values.view(np.uint64) == _STALE
+def may_be_marked(frames: Sequence[Frame]) -> bool:
+    """Whether a stale marker is among the values of several frames: one look at all of them costs less than one at each."""
+    together = np.frombuffer(b"".join([frame.values for frame in frames]), dtype=np.uint64)
+    return some(together == _STALE)
+
+
+def states_of(frame: Frame, values: Floats, *, marked: bool = True) -> Bytes | None:
+    """The state of each sample; None where all are good. `marked` is whether one may be stale."""
     if frame.quality is None:
+        if not marked:
+            return None
+        stale = values.view(np.uint64) == _STALE
         return np.where(stale, np.uint8(STALE), np.uint8(0)) if some(stale) else None
+    stale = values.view(np.uint64) == _STALE
     states = np.frombuffer(frame.quality, dtype=np.uint8).copy()
     states[states & GOOD_MASK == GOOD_MASK] &= 0xFE  # the unused fourth quality counts as bad, and must not look stale
     states[stale] = STALE
     return states
 
 
-def write(board: Board, part: Part, number: int, values: Floats, states: Bytes | None, clean: int) -> None:
-    """The newest samples: one run of the ring, compared with the run before it, and one scatter on the board.
+def write(board: Board, part: Part, number: int, values: Floats, clean: int) -> None:
+    """The newest samples, all of them good: one run of the ring, compared with the run before it, and one scatter.
 
     `clean` is how many samples of the stream before this one were all good.
     """
-    ring, columns = part.ring, part.columns
-    chosen = values if part.positions is None else values[part.positions]
-    mask = ring.slots - 1
-    ring.values[number & mask, columns] = chosen
-    if part.counter:
-        lower = chosen < ring.values[(number - 1) & mask, columns]
-        if some(lower):
-            board.rough[part.rows[lower]] = number
-    if states is not None:
-        _mark(board, part, number, chosen, states if part.positions is None else states[part.positions])
-        return
-    board.current[part.rows] = chosen
+    values = _put(board, part, number, values)
+    board.current[part.rows] = values
+    ring = part.ring
     if clean < ring.slots:
-        ring.states[number & mask, columns] = 0
-    if not clean:
-        board.dead[part.rows] = False
-        board.deaths += 1
+        ring.states[number & (ring.slots - 1), part.columns] = 0
+        if not clean:
+            board.dead[part.rows] = False
+            board.deaths += 1
+
+
+def _put(board: Board, part: Part, number: int, values: Floats) -> Floats:
+    """The part's values, in their run of the ring; falls are noted."""
+    if part.positions is not None:
+        values = values[part.positions]
+    runs, columns, mask = part.ring.values, part.columns, part.ring.slots - 1
+    runs[number & mask, columns] = values
+    if part.counter:
+        lower = values < runs[(number - 1) & mask, columns]
+        if lower[lower.argmax()]:
+            board.rough[part.rows[lower]] = number
+    return values
+
+
+def write_marked(board: Board, part: Part, number: int, values: Floats, states: Bytes) -> None:
+    """A frame in which not every sample is good, or some carry a reason."""
+    chosen = _put(board, part, number, values)
+    _mark(board, part, number, chosen, states if part.positions is None else states[part.positions])
 
 
 def _mark(board: Board, part: Part, number: int, chosen: Floats, states: Bytes) -> None:
-    """A frame in which not every sample is good, or some carry a reason."""
     part.ring.states[number & (part.ring.slots - 1), part.columns] = states
     good = states & GOOD_MASK == 0
     board.current[part.rows[good]] = chosen[good]

@@ -293,3 +293,27 @@ def test_a_plan_stays_while_layouts_stay_and_follows_when_they_change() -> None:
     grown = query._node.evaluate(Pass(feed.window, 2_000))
     assert grown.labels is not first.labels
     assert sorted(grown.values.tolist()) == [3.0, 4.0]
+
+
+def test_many_messages_at_once_leave_the_window_that_one_at_a_time_leave() -> None:
+    one, many = Feed(), Feed()
+    messages: list[bytes] = []
+    for step in range(100):
+        stale = STALE_FLOAT if step % 7 == 3 else float(step)
+        quality = [0, 2] if step % 11 == 5 else None
+        messages += one.frame(step * 1_000, {"a1": stale, "b1": float(-step)}, f"s/{step % 3}", quality)
+    messages.insert(50, messages[20])
+    messages.insert(60, b"neither")
+    messages.insert(70, b"\x94 nor a table")
+    refused = []
+    for place, message in enumerate(messages):
+        try:
+            one.live.window.append(message, not_after_ms=95_000)
+        except Malformed:
+            refused.append(place)
+    taken = many.live.window.append_all(messages, not_after_ms=95_000)
+    assert [place for place, _ in taken.refused] == refused == [60, 70]
+    assert one.window.counts == many.window.counts
+    for expr in ("a", "b", "count_over_time(a[1m])", "sum_over_time(b[1m])", "rate(b[1m])"):
+        for at in (40_000, 94_000):
+            assert Query.compile(expr).evaluate(one.live, at) == Query.compile(expr).evaluate(many.live, at)
