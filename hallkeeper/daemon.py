@@ -24,6 +24,8 @@ DRAIN_SECONDS = 23.0
 """How long a drain may take before services are told again to stop (below Kubernetes' default grace of 30 s) …"""
 LAST_SECONDS = 3.0
 """… and how long that may take before the process goes anyway."""
+LAST_ANSWER_SECONDS = 1.0
+"""How long requests for the status page that are under way may take at the end."""
 
 log = structlog.get_logger("hallkeeper.daemon")
 
@@ -101,7 +103,7 @@ def status_app(
 async def listening(app: web.Application, address: str) -> AsyncIterator[str]:
     """Serve `app` on `host:port` (port 0: any free one); yields the address taken. Raises `AddressInUse`."""
     host, _, port = address.rpartition(":")
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_ANSWER_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host.strip("[]"), int(port))
@@ -139,8 +141,13 @@ class Daemon:
         on_reload: Callable[[], Reload] | None = None,
         addresses: Mapping[str, str] | None = None,
         leave: Callable[[int], object] = os._exit,
+        last_resort: Callable[[float], object] = lambda _seconds: None,
     ) -> None:
-        """`leave` ends the process without any further waiting."""
+        """`leave` ends the process without any further waiting.
+
+        `last_resort` is armed when the end begins: whatever hangs then, the loop itself included, is told and ended after
+        that many seconds.
+        """
         self._services = services
         self._clock = clock
         self._registry = registry
@@ -149,7 +156,9 @@ class Daemon:
         self._addresses = dict(addresses or {})
         self._stop = asyncio.Event()
         self._leave = leave
+        self._last_resort = last_resort
         self._anew = False
+        self._ending = False
         self._reloaded_ok = Gauge(
             "hallkeeper_config_last_reload_successful",
             "1 when the last reload of files was taken, 0 when the old ones were kept.",
@@ -173,11 +182,16 @@ class Daemon:
                 log.info("draining", anew=self._anew)
                 watch.cancel()
                 await self._drained(tasks)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # nothing is at work now: a signal between two makings ends the process
         log.info("stopped", anew=self._anew)
         return self._anew
 
     def _end(self) -> None:
         notify("STOPPING=1")
+        if not self._ending:
+            self._last_resort(DRAIN_SECONDS + LAST_SECONDS + LAST_ANSWER_SECONDS)
+        self._ending = True
         self._anew = False
         self._stop.set()
 

@@ -1,7 +1,9 @@
 """The composition root of one daemon: clock, bus, files and sockets are made here and handed to the rooms."""
 
+import faulthandler
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -74,6 +76,7 @@ async def serve_once(names: Sequence[str], path: Path) -> bool:
             addresses={
                 name: address for name, service in services.items() if (address := getattr(service, "address", None))
             },
+            last_resort=partial(faulthandler.dump_traceback_later, exit=True),
         ).run()
 
 
@@ -162,13 +165,16 @@ def _oncall(workshop: Workshop) -> Service:
 
 def _console(workshop: Workshop) -> Service:
     from console.service import ConsoleService
+    from rules.service import SHIPPED
 
     return ConsoleService(
         site=workshop.site,
         bus=workshop.bus,
+        clock=workshop.clock,
         registry=workshop.registry,
         listen=workshop.settings.listen,
         version=__version__,
+        rules=[Path(folder) for folder in workshop.settings.rules] or [SHIPPED],
     )
 
 

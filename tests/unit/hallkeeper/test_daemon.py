@@ -161,3 +161,22 @@ async def test_a_service_that_did_not_hear_is_told_once_more_and_then_left_behin
     async with asyncio.timeout(5):
         await asyncio.wait([task])
     assert statuses == left
+
+
+async def test_the_last_resort_is_armed_once_when_the_end_begins():
+    worker, armed = Worker(), []
+    task = await started(daemon_of(worker, last_resort=armed.append), worker)
+    assert armed == []
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await task is False
+    assert armed == [27.0]
+
+
+async def test_after_its_end_a_daemon_holds_on_to_no_signal():
+    worker = Worker()
+    task = await started(daemon_of(worker), worker)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await task
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM) is False
