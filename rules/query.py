@@ -119,9 +119,15 @@ class Query:
     @classmethod
     def compile(cls, expr: str) -> Self:
         """Parse and check. Raises `ExpressionError` with what is wrong and where."""
+        Planner().compile(expr)
+        return cls.of(expr, parse(expr))
+
+    @classmethod
+    def of(cls, expr: str, tree: Tree) -> Self:
+        """The same of what was parsed and checked already. Raises `ExpressionError`."""
         planner = Planner()
-        node = planner.compile(expr)
-        return cls(expr, parse(expr), node, node.reads, planner.needs.deepest_ms / 1000.0)
+        node = planner.node(tree)
+        return cls(expr, tree, node, node.reads, planner.needs.deepest_ms / 1000.0)
 
     @property
     def looks_ahead(self) -> bool:

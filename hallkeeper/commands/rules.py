@@ -1,17 +1,24 @@
-"""`hallkeeper rules`: rule files checked before anybody runs them."""
+"""`hallkeeper rules`: rule files checked, tested and explained."""
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fleet.errors import Problem, in_order
+from fleet.errors import HallkeeperError, Problem, in_order
 from rules.check import Estimate, estimate, unknown_metrics
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules
 from rules.files.model import RuleSet
+from rules.testing.report import as_json, as_junit, as_text
+from rules.testing.run import FileReport, run_file
+
+TEST_FILES = ("*_test.yaml", "*_test.yml")
+"""What a folder's unit tests are called."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,6 +53,70 @@ def check(
     else:
         _print(found, problems, warnings, costs)
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("test")
+def run_tests(
+    files: Annotated[
+        list[Path], typer.Argument(help="Unit-test files in promtool's format, or folders of *_test.yaml.")
+    ],
+    *,
+    run: Annotated[str | None, typer.Option(help="Only tests whose name matches this regular expression.")] = None,
+    sidecars: Annotated[
+        bool, typer.Option(help="With clear thresholds and holds over gaps, as Hallkeeper runs the rules.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
+    machine: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
+) -> None:
+    """Run unit tests of rules in promtool's format; exit 1 when one of them fails or a file cannot be used.
+
+    A failure shows what differs, and how its expression or alert went over time. NaN equals NaN.
+    """
+    only = _pattern(run)
+    reports = [run_file(path, only=only, sidecars=sidecars) for path in _unit_files(files)]
+    for report in reports:
+        for line in (*report.warnings, *map(str, report.problems)):
+            print(line, file=sys.stderr)
+    if junit is not None:
+        _write(junit, as_junit(reports))
+    if machine:
+        print(json.dumps(as_json(reports), indent=2))
+    else:
+        _print_reports(reports)
+    raise typer.Exit(1 if any(report.failed for report in reports) else 0)
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        raise typer.BadParameter(f"--run {text!r} is no regular expression: {error}") from error
+
+
+def _unit_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and those of folders. Raises `BadParameter` where a folder has none."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted({each for pattern in TEST_FILES for each in path.rglob(pattern)}) if path.is_dir() else [path]
+        if not inside:
+            raise typer.BadParameter(f"{path} holds no unit tests; try: naming the files, or {' or '.join(TEST_FILES)}")
+        found += inside
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HallkeeperError(f"{path}: cannot be written ({error.strerror}); try: another --junit path") from error
+
+
+def _print_reports(reports: Sequence[FileReport]) -> None:
+    for report in reports:
+        for line in as_text(report):
+            print(line)
+    failed = sum(report.failed for report in reports)
+    print(f"{sum(report.passed for report in reports)} passed, {failed} failed in {len(reports)} file(s)")
 
 
 def _print(

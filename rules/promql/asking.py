@@ -112,8 +112,19 @@ class Question:
             case _:
                 return ScalarResult(value, at_ms)
 
-    def range(self, window: Window, start_ms: int, end_ms: int, step_ms: int) -> MatrixResult:
-        """Its value at every step from start to end. Raises `EvaluationError` where Prometheus would."""
+    def range(
+        self,
+        window: Window,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        *,
+        before_step: Callable[[int], None] = lambda _: None,
+    ) -> MatrixResult:
+        """Its value at every step from start to end. Raises `EvaluationError` where Prometheus would.
+
+        `before_step` is told the time of each step before it is evaluated; what it raises ends the query.
+        """
         if self.type not in {Type.SCALAR, Type.VECTOR}:
             kind = "range vector" if self.type is Type.MATRIX else "string"
             raise EvaluationError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
@@ -125,9 +136,9 @@ class Question:
         if not len(times):
             return MatrixResult(())
         if self.type is Type.SCALAR:
-            scalars = [self._evaluated(window, at, bounds, _number) for at in times.tolist()]
+            scalars = [self._evaluated(window, at, bounds, _number) for at in _told(times, before_step)]
             return MatrixResult((Series({}, times, np.array(scalars)),))
-        pieces = [self._evaluated(window, at, bounds, _kept) for at in times.tolist()]
+        pieces = [self._evaluated(window, at, bounds, _kept) for at in _told(times, before_step)]
         return MatrixResult(tuple(_series(stack.span(pieces, times))))
 
     def _evaluated(
@@ -140,6 +151,12 @@ class Question:
                 return take(value.named_to_the_end() if isinstance(value, Vector | Span) else value)
         finally:
             now.finish()
+
+
+def _told(times: Times, before_step: Callable[[int], None]) -> Iterator[int]:
+    for at in times.tolist():
+        before_step(at)
+        yield at
 
 
 def _number(value: Vector | Span | float | str) -> float:
