@@ -32,7 +32,13 @@ _GAUGES = (
     gauge("DCGM_FI_DEV_SM_CLOCK", "Clock of the multiprocessors", 0, 10_000, labels=GPU, unit="MHz"),
     gauge("DCGM_FI_DEV_MEM_CLOCK", "Clock of the memory", 0, 20_000, labels=GPU, unit="MHz"),
     gauge(
-        "DCGM_FI_DEV_GPU_TEMP", "Temperature of the GPU (A29, C14)", 0, 130, rate=50, labels=GPU, unit="degrees Celsius"
+        "DCGM_FI_DEV_GPU_TEMP",
+        "Temperature of the GPU (A29, C14, C15)",
+        0,
+        130,
+        rate=50,
+        labels=GPU,
+        unit="degrees Celsius",
     ),
     gauge(
         "DCGM_FI_DEV_MEMORY_TEMP",
