@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from simulator.ipmi import packets
+from simulator.ipmi import housekeeping, packets
 from simulator.ipmi.commands import APP, INVALID_COMMAND, OK, TABLE, Bmc, run
 from simulator.ipmi.packets import Message, Packet, PacketError
 from simulator.ipmi.sessions import Session, Sessions
@@ -13,7 +13,7 @@ from simulator.ipmi.suites import SUITES, CipherError
 from simulator.truth import GroundTruth
 
 CHANNEL = 1
-CHANNEL_AUTHENTICATION, CHANNEL_SUITES, CLOSE_SESSION = 0x38, 0x54, 0x3C
+CHANNEL_AUTHENTICATION, CHANNEL_SUITES, CLOSE_SESSION, SESSION_INFO = 0x38, 0x54, 0x3C, 0x3D
 WRITES = {(0x00, 0x02)}
 """Commands whose packets are counted in the ground truth even when they are dropped."""
 
@@ -129,7 +129,9 @@ class BmcServer(asyncio.DatagramProtocol):
 
     def _reply(self, session: Session, message: Message) -> bytes:
         if message.netfn == APP and message.command == CLOSE_SESSION:
-            code, data = self._close(session, message.data)
+            code, data = housekeeping.close(self.sessions, session, message.data, session.touched)
+        elif message.netfn == APP and message.command == SESSION_INFO:
+            code, data = housekeeping.info(self.sessions, session, message.data, session.touched)
         elif message.netfn == APP and message.command in (CHANNEL_AUTHENTICATION, CHANNEL_SUITES):
             code, data = self._without_session(message)
         else:
@@ -141,12 +143,6 @@ class BmcServer(asyncio.DatagramProtocol):
             packets.PAYLOAD_IPMI, session.console, session.sent, sealed, flags=packets.ENCRYPTED | packets.AUTHENTICATED
         )  # fmt: skip
         return packets.RMCP_IPMI + body + session.keys.code(body)
-
-    def _close(self, session: Session, data: bytes) -> tuple[int, bytes]:
-        if int.from_bytes(data[:4], "little") != session.number:
-            return 0x87, b""
-        self.sessions.close(session)
-        return OK, b""
 
     def _seen(self, verb: str, arguments: Mapping[str, object], accepted: bool, executed: bool) -> None:
         self.truth.record(

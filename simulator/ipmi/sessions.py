@@ -91,6 +91,10 @@ class Sessions:
             return None
         return session
 
+    def handle(self, session: Session) -> int:
+        """The small number from 1 on that a BMC gives an active session."""
+        return list(self._active).index(session.number) + 1
+
     def close(self, session: Session) -> None:
         self._active.pop(session.number, None)
 

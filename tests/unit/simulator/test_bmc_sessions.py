@@ -173,3 +173,43 @@ def test_a_wrong_proof_of_the_password_ends_the_login_and_is_written_down(rig) -
     assert rig.raw(packets.RAKP_3, bytes((1, 0, 0, 0)) + number + bytes(32))[1] == 0x0F
     assert b"wrong password" in rig.lines()[-1]
     assert len(rig.sessions) == 0
+
+
+CLOSE, INFO = (0x06, 0x3C), (0x06, 0x3D)
+
+
+def said(rig: Rig, session: Session, sequence: int, command: tuple[int, int], data: bytes) -> tuple[int, bytes]:
+    """Completion code and data of an answer."""
+    answer = rig.server.respond(rig.packet(session, sequence, command, data))
+    assert answer is not None
+    message = session.keys.open(packets.parse_packet(answer).payload)
+    return message[6], message[7:-1]
+
+
+def number_of(session: Session) -> bytes:
+    return session.number.to_bytes(4, "little")
+
+
+def test_an_administrator_ends_the_session_of_another_and_hears_that_it_is_gone(rig: Rig) -> None:
+    lost, second = rig.login(), rig.login()
+    assert said(rig, second, 1, INFO, b"\xff" + number_of(lost))[1][0] != 0
+    assert said(rig, second, 2, CLOSE, number_of(lost)) == (0, b"")
+    assert said(rig, second, 3, CLOSE, number_of(lost)) == (0x87, b"")
+    assert said(rig, second, 4, INFO, b"\xff" + number_of(lost)) == (0, bytes((0, MOST_SESSIONS, 1)))
+    assert not rig.off(lost, 1)
+
+
+def test_an_operator_ends_no_session_but_its_own(rig: Rig) -> None:
+    lost, second = rig.login(), rig.login()
+    second.privilege = 3
+    assert said(rig, second, 1, CLOSE, number_of(lost)) == (0xD4, b"")
+    assert rig.off(lost, 1)
+    assert said(rig, second, 2, CLOSE, number_of(second)) == (0, b"")
+
+
+def test_session_info_knows_the_session_that_asks(rig: Rig) -> None:
+    session = rig.login()
+    code, data = said(rig, session, 1, INFO, b"\0")
+    assert (code, data[0], data[2], data[4]) == (0, 1, 1, 4)
+    assert said(rig, session, 2, INFO, b"") == (0xC7, b"")
+    assert said(rig, session, 3, INFO, b"\xff\1") == (0xC7, b"")
