@@ -1,16 +1,14 @@
-"""Transitions as alert events on the bus, in order, until they are accepted; and the ends that a restart swallowed."""
+"""Transitions as alert events, and alert events as records of the bus."""
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable
 
-from bus.events import AlertEvent, AlertState, decode_event, encode_event
-from bus.identity import alert_id, derived_id, fingerprint
+from bus.events import AlertEvent, decode_event, encode_event
+from bus.identity import derived_id
 from bus.port import Message, Record
 from bus.topics import ALERTS
 from fleet.errors import HallkeeperError
+from rules.alerts.alert import Alert
 from rules.engine import AlertTransition, Engine
-
-_OPEN: Final = frozenset({AlertState.PENDING, AlertState.FIRING})
 
 
 def event_of(transition: AlertTransition) -> AlertEvent:
@@ -37,26 +35,46 @@ def message_of(event: AlertEvent) -> Message:
     return Message(ALERTS, event.key(), encode_event(event))
 
 
-def open_alerts(latest: Mapping[str, Record]) -> list[AlertEvent]:
-    """Alerts that the bus still holds as pending or firing."""
+def alert_events(records: Iterable[Record]) -> list[AlertEvent]:
+    """What records of the alerts' topic say; one that cannot be read is left out: whoever acts on alerts parks it."""
     found = []
-    for record in latest.values():
+    for record in records:
         try:
             event = decode_event(record.value or b"")
         except HallkeeperError:
-            continue  # not ours to judge: whoever reads the topic parks it
-        if isinstance(event, AlertEvent) and event.state in _OPEN:
+            continue
+        if isinstance(event, AlertEvent):
             found.append(event)
     return found
 
 
-def orphans(open_events: Iterable[AlertEvent], engine: Engine, at_ms: int) -> list[AlertEvent]:
-    """Ends of alerts that the bus holds as open and the engine does not know: how they ended was not seen."""
-    active = {alert_id(uid, fingerprint(alert.labels)) for uid, alert in engine.alerts()}
-    ends = []
-    for event in open_events:
-        if event.alert_id in active:
-            continue
-        fields = {name: getattr(event, name) for name in AlertEvent.__struct_fields__}
-        ends.append(AlertEvent(**{**fields, "state": AlertState.UNKNOWN, "evaluated_at_ms": at_ms}))
-    return ends
+class EngineAlerts:
+    """An engine's open alerts, as succession asks for them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, identity: str) -> Alert | None:
+        """The alert of that id, where it is open here."""
+        found = self._engine.open.get(identity)
+        return None if found is None else found[1]
+
+    def align(self, identity: str, active_since_ms: int) -> None:
+        """It has been active since then."""
+        self._engine.align(identity, active_since_ms)
+
+    def take_over(self, told: AlertEvent, at_ms: int) -> None:
+        """Go on with an alert of which only the bus knows."""
+        self._engine.take_over(told, at_ms)
+
+    def forget(self, identity: str) -> None:
+        """It is over, and that was said."""
+        self._engine.forget(identity)
+
+    def current(self, at_ms: int) -> Iterable[AlertEvent]:
+        """What would have to be said of each alert that is open here."""
+        return [event_of(transition) for transition in self._engine.current(at_ms)]
+
+    def knows(self, rule: str) -> bool:
+        """Whether there is a rule of that uid."""
+        return self._engine.knows(rule)

@@ -27,6 +27,7 @@ from rules.models.runner import Models
 from rules.outside import Outside
 from rules.promql.passes import LOOKBACK_MS, Pass
 from rules.promql.plan import Planner
+from rules.recorder import Recorder
 from rules.snapshot import Snapshot, decode_snapshot, encode_snapshot
 from rules.templates import Surroundings
 from rules.window.layouts import Layout
@@ -94,7 +95,13 @@ class Engine:
         self._recorded: list[Message] = []
         self._reader_sets: dict[frozenset[str], frozenset[str]] = {}
         """Equal sets of groups as one object: most sources have the same readers."""
+        self._records = _sources(self.groups, self.models)
         self._alert_series = _wants_alert_series(self.window)
+
+    @property
+    def records(self) -> frozenset[str]:
+        """The sources of the frames that this engine makes."""
+        return self._records
 
     @property
     def depth_ms(self) -> int:
@@ -154,6 +161,11 @@ class Engine:
         """Drop series that nobody can see any more; how many."""
         return self.window.collect(at_ms, self.depth_ms)
 
+    @property
+    def pending(self) -> bool:
+        """Whether the `for` of an alert is running."""
+        return any(alert.state is AlertState.PENDING for _, alert in self.open.values())
+
     def alerts(self) -> list[tuple[str, Alert]]:
         """Every alert that is pending or firing, with its rule's uid."""
         return [
@@ -181,6 +193,7 @@ class Engine:
         models.adopt(self.models)
         self.rules, self.groups, self.models = rules, groups, models
         self._count_open()
+        self._records = _sources(groups, models)
         self.window.require(planner.needs)
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
@@ -290,6 +303,13 @@ class Engine:
 class _Readers:
     groups_of: Mapping[str, CompiledGroup]
     uids: frozenset[str]
+
+
+def _sources(groups: Mapping[str, CompiledGroup], models: Models) -> frozenset[str]:
+    groups_that_record = [
+        group.group.name for group in groups.values() if any(isinstance(rule, Recorder) for rule in group.rules)
+    ]
+    return frozenset(f"rules/{name}" for name in (*groups_that_record, *models.running))
 
 
 def _wants_alert_series(window: Window) -> bool:

@@ -8,13 +8,16 @@ import structlog
 from bus.errors import BusError
 from bus.events import DeviceEvent, decode_event
 from bus.frames import FrameWriter
-from bus.port import Consumer, Publisher, Record
+from bus.port import Bus, Consumer, Publisher, Record
+from bus.topics import EVENTS
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError
 from rules.events import EventCounters
 from rules.meters import Tally
 
 GROUP: Final = "rules"
+MEMBER: Final = "rules-events"
+"""The one member of the group, whoever it is now: Kafka hands a static member's partitions to its successor at once."""
 FETCH_LIMIT: Final = 1_000
 COUNTERS_SECONDS: Final = 15.0
 """How often counters are published although nothing happened."""
@@ -41,6 +44,11 @@ class EventFollower:
         self.counters = counters
         self._writer, self._clock, self._tally = writer, clock, tally
         self._append, self._keep = append, keep
+
+    @staticmethod
+    async def consumer(bus: Bus) -> Consumer:
+        """The device events, from where the last one who counted has got to; who asks takes them over at once."""
+        return await bus.consumer(group=GROUP, topics=[EVENTS], member=MEMBER)
 
     async def run(self, events: Consumer, publisher: Publisher) -> None:
         """Follow until cancelled."""

@@ -31,8 +31,11 @@ class Tally:
 class RulesMeters:
     """Registered once; reads the engine of the moment."""
 
-    def __init__(self, registry: CollectorRegistry, engine: Callable[[], Engine], tally: Tally) -> None:
-        self._engine, self._tally = engine, tally
+    def __init__(
+        self, registry: CollectorRegistry, engine: Callable[[], Engine], tally: Tally, leads: Callable[[], bool]
+    ) -> None:
+        """`leads` says whether this engine speaks."""
+        self._engine, self._tally, self._leads = engine, tally, leads
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -54,6 +57,7 @@ class RulesMeters:
             ("hallkeeper_rules_lag_seconds", "Age of the newest frame of the slowest partition.", tally.lag_ms / 1000),
             ("hallkeeper_rules_failing", "Rules that could not be evaluated last time.", len(engine.failures)),
             ("hallkeeper_rules_outbox", "Alert events that the bus has not accepted yet.", tally.waiting),
+            ("hallkeeper_rules_leads", "1 where this engine speaks, 0 where it stands by.", float(self._leads())),
         )
         yield self._alerts(engine)
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from rules.promql.errors import EvaluationError, ExpressionError
 from rules.promql.node import Node
 from rules.promql.passes import Pass
@@ -44,11 +42,12 @@ class Outside:
             value = self._plan(text).evaluate(Pass(now.window, now.at_ms))
         except (ExpressionError, EvaluationError) as error:
             raise QueryFailed(str(error)) from error
+        if isinstance(value, float):
+            return [QueriedSample(labels={}, value=value)]
         if not isinstance(value, Vector):
-            return [QueriedSample(labels={}, value=float(np.float64(value)))]
+            raise QueryFailed("a query in a template must yield numbers")
         return [
-            QueriedSample(labels=value.labels.row(row), value=float(value.values[row]))
-            for row in np.flatnonzero(value.mask).tolist()
+            QueriedSample(labels=value.labels.row(row), value=float(value.values[row])) for row in value.rows.tolist()
         ]
 
     def _plan(self, text: str) -> Node:

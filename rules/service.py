@@ -1,10 +1,13 @@
-"""The rule service: frames and events off the bus into the engine, alerts onto it. All judgement is the engine's."""
+"""The rule service: frames and events off the bus into the engine, alerts onto it. All judgement is the engine's.
+
+Of several engines on one bus one speaks; the others judge in silence, with the same window and the same alerts, and the next
+one goes on where the first has ended (`succession.py`).
+"""
 
 import asyncio
-import itertools
 import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -12,43 +15,46 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bus.claims import BusClaims, ClaimsLeadership
 from bus.errors import BusError
-from bus.events import AlertEvent
 from bus.frames import FrameWriter
-from bus.port import Bus, Consumer, Message, Publisher, Record
-from bus.topics import ALERTS, EVENTS, FRAMES
+from bus.leadership import FileLockLeadership, Leadership
+from bus.port import Bus, Consumer, Publisher
+from bus.topics import ALERTS, FRAMES
 from fleet.clock import Clock, within
-from fleet.errors import HallkeeperError, Malformed
+from fleet.errors import HallkeeperError
 from fleet.model import Site
 from fleet.settings import Settings
 from rules import __file__ as here
-from rules.announce import event_of, message_of, open_alerts, orphans
+from rules.announce import EngineAlerts, alert_events, event_of
 from rules.engine import AlertTransition, Engine
-from rules.event_follower import GROUP, EventFollower
+from rules.event_follower import EventFollower
 from rules.events import EventCounters
 from rules.files.load import load_rules
-from rules.keeping import read_whole, write_aside, write_whole
-from rules.lag import Lag
+from rules.frame_feed import BUS_TIMEOUT_SECONDS, FrameFeed
+from rules.keeping import Keeping, write_aside
 from rules.meters import RulesMeters, Tally
+from rules.succession import Succession
 from rules.timetable import Timetable
+from rules.voice import Voice
 
 SHIPPED: Final = Path(here).parent / "catalogue"
-FETCH_LIMIT: Final = 1_000
-"""Records at a time: 15 ms of appending, so that a pass is never much delayed by a backlog."""
-SNAPSHOT_SECONDS: Final = 60.0
-CHANGED_SNAPSHOT_SECONDS: Final = 1.0
-"""After alerts have changed."""
-COLLECT_SECONDS: Final = 60.0
-FUTURE_MS: Final = 60_000
-"""A frame further ahead than this would hide every sample that follows: it is dropped and counted."""
 STEP_BACK_MS: Final = 5_000
 """A wall clock that steps back by less is waited for; evaluation time stands still meanwhile."""
-RECORDED_LIMIT: Final = 10_000
-"""Recorded frames that wait for the bus; the oldest go first."""
-BUS_TIMEOUT_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 1.0
+SUBJECT: Final = "rules"
+"""What the engines' claims are about."""
+TRY_SECONDS: Final = 0.1
+"""Between two looks at whether the leader's lock is free: most of a takeover on one machine."""
+LISTEN_SECONDS: Final = 0.1
+"""How long a look at the leader's alerts waits …"""
+LEADING_SECONDS: Final = 2.0
+"""… and how long the leader's look at its own."""
+HEARD_MS: Final = 5_000
+"""So far behind the newest state of each alert listening begins: nothing falls between the two."""
 ALERTS_FILE: Final = "rules-alerts.state"
 COUNTERS_FILE: Final = "rules-events.state"
+SPOKEN_OF: Final = 20
+"""Transitions of one pass that are logged one by one; of more, the number."""
 
 log = structlog.get_logger("rules.service")
 
@@ -66,66 +72,69 @@ class RulesService:
         *,
         boot: int | None = None,
         disk: Callable[[Path, bytes], Awaitable[None]] = write_aside,
+        leadership: Leadership | None = None,
     ) -> None:
         """Load the rules; `boot` is drawn where it is not given. Raises `RuleFileError` with every mistake."""
-        self._bus, self._clock, self._settings, self._disk = bus, clock, settings, disk
+        self._bus, self._clock, self._settings = bus, clock, settings
         boot = secrets.randbits(63) if boot is None else boot
         self.engine = Engine(load_rules(self._folders()), boot=boot)
         self._tally = Tally()
+        self._keeping = Keeping(settings.data, disk)
+        self._feed = FrameFeed(self.engine, clock, self._tally, wake=self._woken)
         counters = EventCounters({str(asset_id): asset for asset_id, asset in site.assets.items()})
         self._events = EventFollower(
-            counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._append, keep=self._keep_counters
+            counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._feed.append, keep=self._keep_counters
         )
-        RulesMeters(registry, lambda: self.engine, self._tally)
+        self._succession = Succession(EngineAlerts(self.engine))
+        self._voice = Voice(clock, self._tally, self._succession.published, may=self._may_speak)
+        RulesMeters(registry, lambda: self.engine, self._tally, leads=lambda: self._speaks)
         self._timetable = self._turns()
-        self._lag = Lag(clock.now_ms())
-        self._outbox: deque[Message] = deque()
-        self._recorded: deque[Message] = deque(maxlen=RECORDED_LIMIT)
-        self._open: list[AlertEvent] = []
-        """Alerts that the bus holds as open from before; settled once every group was judged."""
+        self._leadership = leadership
         self._unjudged = set(self.engine.groups)
+        self._speaks = False
         self._last_ms = 0
         self._changed = False
         self._rebuilt = False
-        self._failing: str | None = None
-        self._writing = asyncio.Lock()
-        self._something = asyncio.Event()
-        """Something waits to be published."""
         self.progress = 0
 
     async def run(self) -> None:
         """Judge until cancelled; what was decided is published and kept before it returns."""
         self._settings.data.mkdir(parents=True, exist_ok=True)
         publisher = await self._bus.publisher()
-        self._open = open_alerts(await self._bus.latest(ALERTS))
-        self._restore()
-        since = self._clock.now_ms() - self.engine.depth_ms
-        frames = await self._bus.reader(topics=[FRAMES], since_ms=since)
-        events = await self._bus.consumer(group=GROUP, topics=[EVENTS])
-        try:
+        async with AsyncExitStack() as stack:
+            alerts = await self._bus.reader(topics=[ALERTS], since_ms=self._clock.now_ms() - HEARD_MS)
+            stack.push_async_callback(alerts.close)
+            self._restore()
+            newest = alert_events((await self._bus.latest(ALERTS)).values())
+            self._succession.begin(newest, self._clock.now_ms())
+            frames = await self._bus.reader(topics=[FRAMES], since_ms=self._clock.now_ms() - self.engine.depth_ms)
+            stack.push_async_callback(frames.close)
             await self._rebuild(frames)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._judge(frames))
-                group.create_task(self._tell(publisher))
-                group.create_task(self._events.run(events, publisher))
-                group.create_task(self._keep())
-        finally:
-            await self._drain(publisher)
-            await frames.close()
-            await events.close()
+            leadership = self._leadership = self._leadership or await self._candidate()
+            claiming = asyncio.create_task(leadership.run(), name="leadership")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._judge(frames))
+                    group.create_task(self._voice.run(publisher))
+                    group.create_task(self._take_turns(alerts, publisher, leadership))
+                    group.create_task(self._keep())
+            finally:
+                await self._drain(publisher)
+                claiming.cancel()
+                await asyncio.gather(claiming, return_exceptions=True)
 
     def not_ready(self) -> str | None:
-        """Ready once the window is rebuilt and the bus accepts what is decided."""
+        """Ready once the window is rebuilt, leading or standing by, and the bus accepts what is decided."""
         if not self._rebuilt:
             return "the window is being rebuilt from the bus"
-        return self._failing
+        return self._voice.failing
 
     def reload(self) -> None:
         """Take the rule files as they are now. Raises `RuleFileError`, and then the old rules stay in force."""
         rules = load_rules(self._folders())
-        self._announce(self.engine.reload(rules, self._now()))
-        self._something.set()
+        self._decided(self.engine.reload(rules, self._now()))
         self._timetable = self._turns()
+        self._unjudged &= self.engine.groups.keys()
         log.info("rules reloaded", groups=len(rules.groups), files=len(rules.files))
 
     def _folders(self) -> Sequence[Path]:
@@ -133,6 +142,9 @@ class RulesService:
 
     def _turns(self) -> Timetable:
         return Timetable({uid: compiled.group for uid, compiled in self.engine.groups.items()})
+
+    def _woken(self, groups: frozenset[str]) -> None:
+        self._timetable.wake(groups)
 
     def _now(self) -> int:
         """Evaluation time: the wall clock, except that it stands still while that steps back a little."""
@@ -147,154 +159,148 @@ class RulesService:
     def _ticks(self) -> int:
         return self._clock.boottime_ns() // 1_000_000
 
+    # --- judging -----------------------------------------------------------------------------------------------------
+
     async def _rebuild(self, frames: Consumer) -> None:
         """Fill the window with what the bus still holds; nothing is judged before."""
-        while await self._backlog(frames) != 0:
-            await self._fetch(frames, 0.1)
+        while await self._feed.backlog(frames) != 0:
+            await self._feed.fetch(frames, 0.1)
             self.progress += 1
             await asyncio.sleep(0)
+        self._feed.refilled()
         self._rebuilt = True
         log.info("window rebuilt", series=self.engine.window.series, frames=self.engine.window.counts.frames)
 
     async def _judge(self, frames: Consumer) -> None:
         """Append what comes, and evaluate what is due."""
         while True:
-            await self._fetch(frames, self._timetable.seconds_until_next(self._ticks()))
+            await self._feed.fetch(frames, self._timetable.seconds_until_next(self._ticks()))
             due = self._timetable.due(self._ticks())
             if due:
                 self._evaluate(due)
             self.progress += 1
 
-    async def _fetch(self, frames: Consumer, wait: float) -> None:
-        try:
-            records = await frames.fetch(limit=FETCH_LIMIT, timeout_seconds=wait)
-        except BusError as error:
-            self._lag.asked(None, self._clock.now_ms())
-            log.error("the bus cannot be read", why=str(error))
-            await self._clock.sleep(RETRY_SECONDS)
-            return
-        now = self._clock.now_ms()
-        self._lag.took(records, now)
-        self._tally.lag_ms = self._lag.milliseconds
-        self._take(records)
-        if not records and self._lag.quiet(now):
-            self._lag.asked(await self._backlog(frames), now)
-
-    async def _backlog(self, frames: Consumer) -> int | None:
-        """Whether silence is the site's or the bus's."""
-        try:
-            return await within(self._clock, BUS_TIMEOUT_SECONDS, frames.lag())
-        except (BusError, TimeoutError):
-            return None
-
-    def _take(self, records: Sequence[Record]) -> None:
-        limit = self._clock.now_ms() + FUTURE_MS
-        for record in records:
-            value = record.value
-            if not value:
-                continue
-            try:
-                self._append(value, limit)
-            except Malformed as error:
-                self._tally.refused_frames += 1
-                log.warning("a frame was refused", source=record.key, why=str(error))
-
-    def _append(self, value: bytes, not_after_ms: int | None = None) -> None:
-        self._timetable.wake(self.engine.append_frame(value, not_after_ms=not_after_ms))
-
-    def _evaluate(self, due: Sequence[str]) -> None:
+    def _evaluate(self, due: Collection[str]) -> None:
         began = perf_counter()
-        now, before = self._now(), self.engine.evaluated_rules
-        self._announce(self.engine.evaluate(now, due, lagging=self._lag.lagging))
+        before, lagging = self.engine.evaluated_rules, self._feed.lag.lagging
+        transitions = self.engine.evaluate(self._now(), due, lagging=lagging)
+        self._decided(transitions)
         recorded = self.engine.drain_recorded()
-        self._tally.dropped_recorded += max(0, len(self._recorded) + len(recorded) - RECORDED_LIMIT)
-        self._recorded.extend(recorded)
-        if self._open and not self._lag.lagging:
+        if self._may_speak():
+            self._voice.record(recorded)
+        if not lagging:
             self._unjudged -= set(due)
-            if not self._unjudged:
-                self._outbox.extend(message_of(event) for event in orphans(self._open, self.engine, now))
-                self._open = []
-        if self._outbox or self._recorded:
-            self._tally.waiting = len(self._outbox)
-            self._something.set()
         self._tally.passes += 1
         self._tally.rules += self.engine.evaluated_rules - before
         self._tally.pass_seconds += perf_counter() - began
 
-    def _announce(self, transitions: Sequence[AlertTransition]) -> None:
-        for transition in transitions:
-            self._outbox.append(message_of(event_of(transition)))
-            log.info("alert", rule=transition.rule, state=str(transition.state), labels=dict(transition.labels))
-        self._tally.transitions += len(transitions)
-        self._changed = self._changed or bool(transitions)
+    def _decided(self, transitions: Sequence[AlertTransition]) -> None:
+        """Say it, or keep in mind how it differs from what the leader says."""
+        events = [event_of(transition) for transition in transitions]
+        if self._may_speak():
+            self._voice.say([event for event in events if not self._succession.holds(event)])
+            for event in events[:SPOKEN_OF]:
+                log.info("alert", rule=event.rule, state=str(event.state), labels=event.labels)
+            if len(events) > SPOKEN_OF:
+                log.info("more alerts", number=len(events) - SPOKEN_OF)
+        else:
+            for event in events:
+                self._succession.found(event)
+        self._tally.transitions += len(events)
+        self._changed = self._changed or bool(events)
 
-    async def _tell(self, publisher: Publisher) -> None:
-        """Publish whatever was decided, as soon as it is there: judging never waits for the bus."""
-        while True:
-            await self._something.wait()
-            self._something.clear()
-            while not await self._publish(publisher):
-                await self._clock.sleep(RETRY_SECONDS)
+    # --- taking turns ------------------------------------------------------------------------------------------------
 
-    async def _publish(self, publisher: Publisher) -> bool:
-        """Alerts first, and never dropped; then what was recorded. False when the bus did not take all."""
-        for queue in (self._outbox, self._recorded):
-            while queue:
-                batch = list(itertools.islice(queue, FETCH_LIMIT))
-                try:
-                    await publisher.publish(batch)
-                except BusError as error:
-                    self._failing = f"the bus accepts nothing: {error}"
-                    log.error("alerts wait", waiting=len(self._outbox), why=str(error))
-                    return False
-                for message in batch:
-                    if queue and queue[0] is message:  # a full queue of recorded frames may have dropped it meanwhile
-                        queue.popleft()
-            self._tally.waiting = len(self._outbox)
-        self._failing = None
-        return True
+    async def _candidate(self) -> Leadership:
+        """On one machine a lock that the kernel frees with its holder; beyond it, claims on the bus."""
+        if not self._settings.bus.startswith("kafka://"):
+            return FileLockLeadership(self._settings.data / "rules.lock", self._clock, try_seconds=TRY_SECONDS)
+        claims = await BusClaims.open(self._bus, self._clock, SUBJECT)
+        return ClaimsLeadership(claims, self._clock, f"rules-{secrets.token_hex(8)}")
+
+    async def _take_turns(self, alerts: Consumer, publisher: Publisher, leadership: Leadership) -> None:
+        """Listen to what other engines say, and speak for as long as this one leads."""
+        async with asyncio.TaskGroup() as group:
+            counting: asyncio.Task[None] | None = None
+            while True:
+                leads = leadership.epoch() is not None
+                if not leads and counting is not None:
+                    self._fall_silent()
+                    counting.cancel()
+                    counting = None
+                if await self._listen(alerts) and leads and not self._speaks and not self._unjudged:
+                    self._begin_to_speak()
+                    counting = group.create_task(self._count_events(publisher))
+
+    def _may_speak(self) -> bool:
+        return self._speaks and self._leadership is not None and self._leadership.epoch() is not None
+
+    async def _listen(self, alerts: Consumer) -> bool:
+        """Whether everything that was said has been heard."""
+        try:
+            records = await alerts.fetch(timeout_seconds=LEADING_SECONDS if self._speaks else LISTEN_SECONDS)
+            for event in alert_events(records):
+                self._succession.heard(event)
+            return self._speaks or (not records and await self._feed.backlog(alerts) == 0)
+        except BusError as error:
+            log.error("other engines' alerts cannot be read", why=str(error))
+            await self._clock.sleep(1.0)
+            return False
+
+    def _begin_to_speak(self) -> None:
+        """All that was said is heard, all groups are judged: say the difference, and from now on everything."""
+        self._evaluate(list(self.engine.groups))
+        difference = self._succession.difference(self._now())
+        self._speaks = True
+        self._changed = True
+        self._voice.say(difference)
+        log.info("this engine speaks now", differences=len(difference), alerts=len(self.engine.open))
+
+    def _fall_silent(self) -> None:
+        self._speaks = False
+        self._voice.fall_silent()
+        log.warning("another engine may speak now, this one stands by")
+
+    async def _count_events(self, publisher: Publisher) -> None:
+        """Device events are counted by whoever speaks, from where the last one has got to."""
+        self._keeping.read(COUNTERS_FILE, self._events.counters.restore)
+        async with AsyncExitStack() as stack:
+            events = await self._events.consumer(self._bus)
+            stack.push_async_callback(events.close)
+            await self._events.run(events, publisher)
+
+    # --- keeping -----------------------------------------------------------------------------------------------------
 
     def _restore(self) -> None:
-        """Alerts and counters of before; a file that cannot be read is named and left aside."""
-        alerts, counters = (read_whole(self._settings.data / name) for name in (ALERTS_FILE, COUNTERS_FILE))
-        try:
-            if counters is not None:
-                self._events.counters.restore(counters)
-            if alerts is not None:
-                restored = self.engine.restore(alerts, self._clock.now_ms())
-                log.info("alerts restored", alerts=restored)
-        except Malformed as error:
-            log.error("states of before cannot be used", why=str(error))
+        """Alerts of before; a file that cannot be read is named and left aside."""
+        restored = self._keeping.read(ALERTS_FILE, lambda state: self.engine.restore(state, self._clock.now_ms()))
+        if restored is not None:
+            log.info("alerts restored", alerts=restored)
 
     async def _keep(self) -> None:
-        """Snapshots, soon after a change and once a minute; and the window's housekeeping."""
-        kept = collected = self._ticks()
+        """Snapshots: soon after a change, each second while `for` runs, and once a minute; and the window's housekeeping."""
+        rhythm = self._keeping.rhythm(self._ticks())
         while True:
-            await self._clock.sleep(CHANGED_SNAPSHOT_SECONDS)
+            await self._clock.sleep(1.0)
             now = self._ticks()
-            if self._changed or now - kept >= SNAPSHOT_SECONDS * 1000:
+            if self._speaks and rhythm.due(now, changed=self._changed or self.engine.pending):
                 self._changed = False
-                await self._write(ALERTS_FILE, self.engine.state(self._now()))
-                kept = now
-            if now - collected >= COLLECT_SECONDS * 1000:
+                began = perf_counter()
+                state = self.engine.state(self._now())
+                rhythm.took(now, perf_counter() - began)
+                await self._keeping.write(ALERTS_FILE, state)
+            if rhythm.collects(now):
                 self.engine.collect(self._now())
-                collected = now
 
     async def _keep_counters(self, state: bytes) -> None:
-        await self._write(COUNTERS_FILE, state)
-
-    async def _write(self, name: str, content: bytes) -> None:
-        try:
-            async with self._writing:
-                await self._disk(self._settings.data / name, content)
-        except OSError as error:
-            log.error("a state cannot be kept, try space and permissions", file=name, why=str(error))
+        await self._keeping.write(COUNTERS_FILE, state)
 
     async def _drain(self, publisher: Publisher) -> None:
         """The last words: what waits is published, and the alerts are kept."""
+        if not self._speaks:
+            return
         try:
-            await within(self._clock, BUS_TIMEOUT_SECONDS, self._publish(publisher))
+            await within(self._clock, BUS_TIMEOUT_SECONDS, self._voice.publish(publisher))
         except (TimeoutError, HallkeeperError) as error:
-            log.error("alerts were left behind", waiting=len(self._outbox), why=str(error))
-        if self._rebuilt:
-            write_whole(self._settings.data / ALERTS_FILE, self.engine.state(self._now()))
+            log.error("alerts were left behind", waiting=self._voice.waiting, why=str(error))
+        self._keeping.write_now(ALERTS_FILE, self.engine.state(self._now()))

@@ -26,21 +26,17 @@ class Said:
 class Alerts(Protocol):
     """The engine's open alerts."""
 
-    def find(self, identity: str) -> Alert | None:
-        """The alert of that id, where it is open here."""
-        ...
+    def find(self, identity: str) -> Alert | None: ...
 
-    def align(self, identity: str, active_since_ms: int) -> None:
-        """It has been active since then."""
-        ...
+    def align(self, identity: str, active_since_ms: int) -> None: ...
 
-    def current(self, at_ms: int) -> Iterable[AlertEvent]:
-        """What would have to be said of each alert that is open here."""
-        ...
+    def take_over(self, told: AlertEvent, at_ms: int) -> None: ...
 
-    def knows(self, rule: str) -> bool:
-        """Whether there is a rule of that uid."""
-        ...
+    def forget(self, identity: str) -> None: ...
+
+    def current(self, at_ms: int) -> Iterable[AlertEvent]: ...
+
+    def knows(self, rule: str) -> bool: ...
 
 
 class Succession:
@@ -52,10 +48,18 @@ class Succession:
         self._echoes: set[str] = set()
         """Ids of events that we have published and not heard yet."""
 
-    @property
-    def open_on_bus(self) -> list[AlertEvent]:
-        """The newest event of each alert that is open on the bus."""
-        return [said.event for said in self._said.values()]
+    def begin(self, newest: Iterable[AlertEvent], at_ms: int) -> None:
+        """At a start, after states of before were read: the bus has the last word on what was said.
+
+        `newest` is the last event of each alert. What it holds as open goes on here; what it holds as ended is over.
+        """
+        for event in newest:
+            mine = self._alerts.find(event.alert_id)
+            if event.state in OPEN:
+                self._said[event.alert_id] = Said(event)
+                self._alerts.take_over(event, at_ms)
+            elif mine is not None and mine.active_since_ms == event.active_since_ms:
+                self._alerts.forget(event.alert_id)
 
     def published(self, event: AlertEvent) -> None:
         """The bus has taken an event of ours."""
@@ -79,7 +83,7 @@ class Succession:
             self._said.pop(event.alert_id, None)
 
     def found(self, event: AlertEvent) -> None:
-        """Our own engine has moved an alert, and it is not ours to say so: it began, or went on, or ended."""
+        """Our own engine has moved an alert while another speaks: it began, or went on, or ended."""
         said = self._said.get(event.alert_id)
         if said is None:
             return
@@ -88,16 +92,24 @@ class Succession:
         elif said.ended is None:  # the leader was the first to see the same beginning
             self._alerts.align(event.alert_id, said.event.active_since_ms)
 
+    def holds(self, event: AlertEvent) -> bool:
+        """Whether the bus holds exactly this already."""
+        said = self._said.get(event.alert_id)
+        return said is not None and said.event.event_id() == event.event_id()
+
     def difference(self, at_ms: int) -> list[AlertEvent]:
         """What must be said so that the bus holds what this engine found: ends first, then beginnings."""
         ends, begins, seen = [], [], set()
         for event in self._alerts.current(at_ms):
             seen.add(event.alert_id)
             said = self._said.get(event.alert_id)
-            if said is None or said.event.event_id() != event.event_id():
-                begins.append(event)
-            if said is not None and said.event.active_since_ms != event.active_since_ms:
+            if said is not None and said.event.active_since_ms == event.active_since_ms:
+                if event.state is AlertState.FIRING and said.event.state is AlertState.PENDING:
+                    begins.append(event)
+                continue
+            if said is not None:
                 ends.append(_end(said.event, said.ended or AlertState.RESOLVED, at_ms))
+            begins.append(event)
         for identity, said in self._said.items():
             if identity not in seen:
                 known = self._alerts.knows(said.event.rule)

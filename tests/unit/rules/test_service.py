@@ -69,6 +69,10 @@ class Stage:
         self.writer = FrameWriter(9)
         self.bus: EmbeddedBus
         self.registry = CollectorRegistry()
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+    def end(self, service: RulesService) -> None:
+        self.tasks[id(service)].cancel()
 
     async def feed(self, value: float | None = 20.0, at_ms: int | None = None) -> None:
         at = self.clock.now_ms() if at_ms is None else at_ms
@@ -97,7 +101,7 @@ class Stage:
     async def service(self) -> AsyncIterator[RulesService]:
         self.registry = CollectorRegistry()
         service = RulesService(self.site, self.bus, self.clock, self.settings, self.registry, disk=at_once)
-        task = asyncio.create_task(service.run())
+        task = self.tasks[id(service)] = asyncio.create_task(service.run())
         await self.clock.advance(0)
         for _ in range(200):
             if service.not_ready() is None:
@@ -178,22 +182,92 @@ async def test_for_continues_over_a_restart_and_nothing_is_told_twice(stage: Sta
         assert (await stage.alerts())[-1] == ("Hot", "resolved")
 
 
-async def test_an_alert_whose_end_a_crash_swallowed_ends_as_unknown(stage: Stage) -> None:
+async def test_an_alert_that_ended_while_nobody_judged_is_told_to_have_ended(stage: Stage) -> None:
     async with stage.service():
         await run(stage, 8, 90.0)
     (stage.settings.data / "rules-alerts.state").unlink()
     await stage.feed(20.0)
     async with stage.service():
         await run(stage, 3, 20.0)
-        assert (await stage.alerts())[-1] == ("Hot", "unknown")
+        assert await stage.alerts() == [("Hot", "pending"), ("Hot", "firing"), ("Hot", "resolved")]
 
 
-async def test_a_damaged_state_file_is_left_aside(stage: Stage) -> None:
+async def test_the_bus_alone_is_enough_to_go_on_with_an_alert(stage: Stage) -> None:
+    async with stage.service():
+        await run(stage, 8, 90.0)
+    (stage.settings.data / "rules-alerts.state").unlink()
+    async with stage.service():
+        await run(stage, 8, 90.0)
+        assert await stage.alerts() == [("Hot", "pending"), ("Hot", "firing")]
+
+
+async def test_without_kept_states_time_that_nobody_saw_does_not_count(stage: Stage) -> None:
+    async with stage.service():
+        await run(stage, 2, 90.0)
+    (stage.settings.data / "rules-alerts.state").unlink()
+    began = stage.clock.now_ms()
+    async with stage.service():
+        await run(stage, 9, 90.0)
+        (fired,) = [event for event in await stage.events() if str(event.state) == "firing"]
+        assert fired.evaluated_at_ms - began >= 3_000
+        assert await stage.alerts() == [("Hot", "pending"), ("Hot", "firing")]
+
+
+async def test_an_alert_that_the_bus_holds_as_ended_begins_anew(stage: Stage) -> None:
+    async with stage.service():
+        await run(stage, 8, 90.0)
+        await stage.clock.advance(2)
+        kept = (stage.settings.data / "rules-alerts.state").read_bytes()
+        await run(stage, 2, 20.0)
+    (stage.settings.data / "rules-alerts.state").write_bytes(kept)  # older than what was said
+    async with stage.service():
+        await run(stage, 8, 90.0)
+        states = [state for _, state in await stage.alerts()]
+        assert states == ["pending", "firing", "resolved", "pending", "firing"]
+        assert len({event.event_id() for event in await stage.events()}) == len(await stage.events())
+
+
+@pytest.mark.parametrize("damage", [b"\x93damaged", b"", b"HKS1", None])
+async def test_a_torn_state_is_named_and_left_aside(stage: Stage, damage: bytes | None) -> None:
+    async with stage.service():
+        await run(stage, 3, 90.0)
     for name in ("rules-alerts.state", "rules-events.state"):
-        (stage.settings.data / name).write_bytes(b"\x93damaged")
+        path = stage.settings.data / name
+        path.write_bytes(path.read_bytes()[:-1] if damage is None and path.exists() else damage or b"")
     async with stage.service():
         await run(stage, 8, 90.0)
         assert ("Hot", "firing") in await stage.alerts()
+    assert {path.name for path in stage.settings.data.glob("*.torn")} == {
+        "rules-alerts.state.torn",
+        "rules-events.state.torn",
+    }
+
+
+async def test_while_an_alert_is_pending_its_state_is_kept_every_second(stage: Stage) -> None:
+    async with stage.service():
+        await run(stage, 2, 90.0)
+        for _ in range(3):
+            before = (stage.settings.data / "rules-alerts.state").stat().st_mtime_ns
+            await run(stage, 1, 90.0)
+            assert (stage.settings.data / "rules-alerts.state").stat().st_mtime_ns > before
+
+
+async def test_a_standby_judges_in_silence_and_goes_on_where_the_leader_ended(stage: Stage) -> None:
+    async with stage.service() as leader:
+        await run(stage, 1, 20.0)
+        async with stage.service() as standby:
+            await run(stage, 3, 90.0)
+            assert not standby.not_ready()
+            assert len(standby.engine.open) == len(leader.engine.open)
+            assert standby.engine.open.keys() == leader.engine.open.keys()
+            assert await stage.alerts() == [("Hot", "pending")]
+            stage.end(leader)
+            await run(stage, 4, 90.0)
+            (pending, fired) = [event for event in await stage.events() if event.alertname == "Hot"]
+            assert fired.active_since_ms == pending.active_since_ms
+            assert 5_000 <= fired.evaluated_at_ms - fired.active_since_ms < 6_000
+            await run(stage, 2, 20.0)
+            assert await stage.alerts() == [("Hot", "pending"), ("Hot", "firing"), ("Hot", "resolved")]
 
 
 async def test_one_device_event_fires_at_once_and_counts_once(stage: Stage) -> None:
