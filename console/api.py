@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from bus.events import IncidentEvent
+from console.explain import Explanations
+from console.prometheus.routes import PrometheusApi
 from console.state import LiveState, plain
 from fleet.model import Site
 
@@ -16,14 +18,26 @@ KINDS = Annotated[str | None, Query(description="Only assets of this kind: node,
 
 
 def build_api(
-    *, site: Site, state: LiveState, registry: CollectorRegistry, not_ready: Callable[[], str | None], version: str
+    *,
+    site: Site,
+    state: LiveState,
+    prometheus: PrometheusApi,
+    explanations: Explanations,
+    registry: CollectorRegistry,
+    not_ready: Callable[[], str | None],
+    version: str,
 ) -> FastAPI:
-    """The FastAPI application. Its documentation is `/openapi.json`; no page that loads scripts from elsewhere is served."""
+    """The FastAPI application. Its documentation is `/openapi.json`; no page that loads scripts from elsewhere is served.
+
+    Prometheus's routes are added as they are (`console.prometheus`); the others are ours.
+    """
     api = FastAPI(title="Hallkeeper", version=version, docs_url=None, redoc_url=None)
     _add_site(api, site)
     _add_incidents(api, state)
     _add_remediations(api, state)
     _add_health(api, registry, not_ready)
+    prometheus.mount(api)
+    api.add_route("/api/v1/explain", explanations.endpoint, methods=["GET"], include_in_schema=False)
 
     @api.get("/", summary="Where to look")
     async def index() -> dict[str, Any]:
@@ -33,6 +47,8 @@ def build_api(
             "api": "/openapi.json",
             "incidents": "/api/v1/incidents",
             "stream": "/api/v1/stream",
+            "query": "/api/v1/query",
+            "explain": "/api/v1/explain",
             "metrics": "/metrics",
         }
 
@@ -105,8 +121,8 @@ def _sse(incident: IncidentEvent) -> ServerSentEvent:
 
 
 def _add_remediations(api: FastAPI, state: LiveState) -> None:
-    @api.get("/api/v1/alerts", summary="Alerts by their last state")
-    async def alerts() -> list[dict[str, Any]]:
+    @api.get("/api/v1/alert-events", summary="Alerts by their last event (/api/v1/alerts is Prometheus's)")
+    async def alert_events() -> list[dict[str, Any]]:
         return [plain(each) for each in reversed(state.alerts.values())]
 
     @api.get("/api/v1/remediations", summary="The ledger's last word on each remediation")

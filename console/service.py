@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -14,9 +15,15 @@ from bus.events import decode_event
 from bus.port import Bus, Record
 from bus.topics import ALERTS, INCIDENTS, REMEDIATIONS
 from console.api import build_api
+from console.explain import Explanations
+from console.prometheus.routes import PrometheusApi
+from console.prometheus.window import QueryWindow
 from console.state import LiveState
-from fleet.errors import HallkeeperError, Malformed
+from fleet.clock import Clock
+from fleet.errors import ConfigurationError, HallkeeperError, Malformed
 from fleet.model import Site
+from rules.files.load import load_rules
+from rules.files.model import RuleSet
 
 TOPICS = (INCIDENTS, ALERTS, REMEDIATIONS)
 
@@ -34,9 +41,24 @@ class _Server(uvicorn.Server):
 class ConsoleService:
     """Serves the API on one address."""
 
-    def __init__(self, *, site: Site, bus: Bus, registry: CollectorRegistry, listen: str, version: str) -> None:
+    def __init__(
+        self,
+        *,
+        site: Site,
+        bus: Bus,
+        clock: Clock,
+        registry: CollectorRegistry,
+        listen: str,
+        version: str,
+        rules: Sequence[Path],
+    ) -> None:
+        """`rules` are the files and folders that the rule engine has loaded; they are shown, not evaluated."""
         self._bus = bus
         self._state = LiveState()
+        self._folders = tuple(rules)
+        self._rules = RuleSet()
+        self.reload()
+        self._window = QueryWindow(bus=bus, clock=clock, registry=registry, alerts=self._state.alerts.values)
         self._waiting: str | None = "reading the bus"
         self._listener = listen_on(listen)
         self.address = "{}:{}".format(*self._listener.getsockname()[:2])
@@ -44,7 +66,22 @@ class ConsoleService:
         self._parked = Counter(
             "hallkeeper_console_parked_total", "Records that this version cannot read.", ["topic"], registry=registry
         )
-        api = build_api(site=site, state=self._state, registry=registry, not_ready=self.not_ready, version=version)
+        prometheus = PrometheusApi(
+            window=self._window,
+            clock=clock,
+            rules=lambda: self._rules,
+            alerts=self._state.alerts.values,
+            version=version,
+        )
+        api = build_api(
+            site=site,
+            state=self._state,
+            prometheus=prometheus,
+            explanations=Explanations(window=self._window, clock=clock, rules=lambda: self._rules),
+            registry=registry,
+            not_ready=self.not_ready,
+            version=version,
+        )
         self._server = _Server(
             uvicorn.Config(api, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3)
         )
@@ -53,15 +90,24 @@ class ConsoleService:
         """None when the bus's present state is known."""
         return self._waiting
 
+    def reload(self) -> None:
+        """Show the rule files as they are now; wrong ones are the rule engine's to refuse, here the old stay."""
+        try:
+            self._rules = load_rules(self._folders)
+        except ConfigurationError as error:
+            log.error("rule files cannot be shown", why=str(error))
+
     async def run(self) -> None:
         """Run until cancelled; open streams are ended first."""
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(self._server.serve(sockets=[self._listener]))
+            filling = group.create_task(self._window.run())
             following = group.create_task(self._follow())
             try:
                 await asyncio.shield(following)
             finally:
                 self._state.close()
+                filling.cancel()
                 self._server.should_exit = True
                 await asyncio.wait([serving], timeout=5.0)
 

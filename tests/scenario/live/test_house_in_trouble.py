@@ -43,7 +43,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]
 
 async def measured(here: House) -> bool:
     """Whether the rules see every node alive: nothing fires."""
-    alerts = await here.api("/api/v1/alerts")
+    alerts = await here.api("/api/v1/alert-events")
     return not any(alert["state"] == "firing" for alert in alerts)
 
 
