@@ -43,9 +43,19 @@ def dataset(start_ms: int) -> dict[Key, list[tuple[int, float]]]:
             _fill(series, start_ms, ("fleet_node_info", info), lambda _: 1.0)
             for edge, share in (("0.1", 0.2), ("0.5", 0.7), ("+Inf", 1.0)):
                 bucket = (("job", "node"), ("le", edge), *labels[1:])
-                _fill(series, start_ms, ("call_seconds_bucket", bucket), lambda step, share=share: float(int(step * 9 * share)))
+                _fill(
+                    series,
+                    start_ms,
+                    ("call_seconds_bucket", bucket),
+                    lambda step, share=share: float(int(step * 9 * share)),
+                )
         limit = (("rack", rack),)
-        _fill(series, start_ms, ("fleet_rack_power_limit_watts", limit), lambda _, rack=rack: 1500.0 if rack == "r1" else 1400.0)
+        _fill(
+            series,
+            start_ms,
+            ("fleet_rack_power_limit_watts", limit),
+            lambda _, rack=rack: 1500.0 if rack == "r1" else 1400.0,
+        )
     _fill(series, start_ms, ("odd_ratio", (("kind", "nan"),)), lambda _: math.nan)
     _fill(series, start_ms, ("odd_ratio", (("kind", "inf"),)), lambda _: math.inf)
     _fill(series, start_ms, ("odd_ratio", (("kind", "small"),)), lambda _: 1.25e-9)
@@ -64,14 +74,19 @@ def open_metrics(series: dict[Key, list[tuple[int, float]]]) -> str:
     """The series as promtool's backfilling reads them."""
     lines = []
     for (name, labels), samples in sorted(series.items()):
-        escaped = ",".join(f'{key}="{value.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"' for key, value in labels)
+        escaped = ",".join(
+            f'{key}="{value.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34))}"'
+            for key, value in labels
+        )
         lines += [f"{name}{{{escaped}}} {value!r} {at / 1000:.3f}" for at, value in samples]
     types = sorted({f"# TYPE {name} unknown" for name, _ in series})
     return "\n".join([*types, *lines, "# EOF\n"]).replace(" inf ", " +Inf ").replace(" nan ", " NaN ")
 
 
 @contextlib.asynccontextmanager
-async def real_prometheus(binary: str, promtool: str, folder: Path, series: dict[Key, list[tuple[int, float]]]) -> AsyncIterator[str]:
+async def real_prometheus(
+    binary: str, promtool: str, folder: Path, series: dict[Key, list[tuple[int, float]]]
+) -> AsyncIterator[str]:
     """A Prometheus that holds the series; yields its address."""
     (folder / "data.om").write_text(open_metrics(series))
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
@@ -90,7 +105,9 @@ async def real_prometheus(binary: str, promtool: str, folder: Path, series: dict
 
 
 @contextlib.asynccontextmanager
-async def console(folder: Path, series: dict[Key, list[tuple[int, float]]], rules: list[Path] | None = None) -> AsyncIterator[tuple[str, EmbeddedBus]]:
+async def console(
+    folder: Path, series: dict[Key, list[tuple[int, float]]], rules: list[Path] | None = None
+) -> AsyncIterator[tuple[str, EmbeddedBus]]:
     """A console of ours whose bus carried the series; yields its address and its bus."""
     clock = SystemClock()
     bus = await EmbeddedBus.open(folder / "bus.sqlite", clock=clock, partitions=2)

@@ -33,7 +33,9 @@ class Pair:
     start: float
     """Unix seconds of the first samples, rounded down to a whole one."""
 
-    async def ask(self, path: str, pairs: list[tuple[str, str]], method: str = "GET") -> list[tuple[int, dict[str, Any]]]:
+    async def ask(
+        self, path: str, pairs: list[tuple[str, str]], method: str = "GET"
+    ) -> list[tuple[int, dict[str, Any]]]:
         """Both answers: status and body."""
         answers = []
         for address in (self.ours, self.theirs):
@@ -63,7 +65,7 @@ EXPRESSIONS = [
     "up == 0",
     'up{rack="r1"}',
     'up{node=~"r1-.*",node!="r1-n2"}',
-    "{__name__=~\"node_.+\"}",
+    '{__name__=~"node_.+"}',
     "sum by (rack) (node_power_watts)",
     "avg without (node) (node_power_watts)",
     "rate(node_energy_joules_total[2m])",
@@ -75,11 +77,11 @@ EXPRESSIONS = [
     "histogram_quantile(0.9, sum by (le, rack) (rate(call_seconds_bucket[3m])))",
     "topk(2, node_power_watts)",
     "quantile(0.5, node_power_watts)",
-    "count_values(\"value\", up)",
+    'count_values("value", up)',
     "max_over_time(node_power_watts[3m])",
     "avg_over_time(node_power_watts[3m:30s])",
     "node_power_watts offset 1m",
-    "absent(nothing_watts{node=\"x\"})",
+    'absent(nothing_watts{node="x"})',
     "absent(up)",
     "fan_speed_rpm",
     "gone_watts",
@@ -88,7 +90,7 @@ EXPRESSIONS = [
     "-odd_ratio",
     "changes(up[5m])",
     "predict_linear(node_power_watts[5m], 60)",
-    "label_replace(up, \"row\", \"$1\", \"rack\", \"r(.*)\")",
+    'label_replace(up, "row", "$1", "rack", "r(.*)")',
     "sort_desc(node_power_watts)",
     "up and on (node) (node_power_watts > 450)",
     "up unless on (node) (node_power_watts > 450)",
@@ -101,7 +103,7 @@ EXPRESSIONS = [
     "0.1 + 0.2",
     "nothing_watts",
 ]
-INSTANT_ONLY = ["node_power_watts[35s]", "up{rack=\"r2\"}[1m] offset 30s", "node_power_watts[1m:20s]", '"a string"']
+INSTANT_ONLY = ["node_power_watts[35s]", 'up{rack="r2"}[1m] offset 30s', "node_power_watts[1m:20s]", '"a string"']
 WRONG = [
     "",
     "up{",
@@ -111,7 +113,7 @@ WRONG = [
     "up + on (rack) node_power_watts",
     "node_power_watts * on (rack) group_left () up",
     "up[5m] + 1",
-    "label_replace(up, \"node\", \"x\", \"rack\", \".*\")",
+    'label_replace(up, "node", "x", "rack", ".*")',
 ]
 
 
@@ -133,7 +135,9 @@ def plain(body: dict[str, Any], expr: str) -> dict[str, Any]:
     """An answer with its elements in the order of their labels, unless the expression sorts them."""
     data = body.get("data")
     if isinstance(data, dict) and data.get("resultType") in {"vector", "matrix"} and not expr.startswith("sort"):
-        return body | {"data": data | {"result": sorted(data["result"], key=lambda each: sorted(each["metric"].items()))}}
+        return body | {
+            "data": data | {"result": sorted(data["result"], key=lambda each: sorted(each["metric"].items()))}
+        }
     return body
 
 
