@@ -1,11 +1,12 @@
 """Device events as counters, `device_events_total{kind, code, …}`: one language covers readings and events. Pure.
 
 An event counts once, by its id. A new counter is published at 0 and then at its count, so that its first event is an
-increase; an event that is old on arrival raises no increase from nothing, it only counts.
+increase; an event that is old on arrival raises no increase from nothing, it only counts. Beside it
+`device_event_bursts_total` counts bursts: a crash writes the same line many times, and rules on repetition mean crashes.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,10 +16,13 @@ from bus.events import DeviceEvent
 from bus.frames import FrameWriter, SeriesLayout
 from bus.port import Message
 from fleet.errors import Malformed
+from fleet.faults import details
 from fleet.model import Asset
+from rules.arrays import Floats
 from rules.publication import ZONE
 
 METRIC: Final = "device_events_total"
+BURSTS: Final = "device_event_bursts_total"
 SOURCE: Final = "rules/device-events"
 LABELS: Final = ("node", "rack", "zone")
 REMEMBERED: Final = 50_000
@@ -27,6 +31,9 @@ SERIES_LIMIT: Final = 10_000
 """Counters at most; an event beyond them is counted as lost."""
 OLD_MS: Final = 900_000
 """An event that is older on arrival was told while nobody listened: it counts, and starts nothing."""
+BURST_MS: Final = 180_000
+"""What follows the last event of a counter within three minutes belongs to its burst (NVSentinel's burst window)."""
+GPU_DIGITS: Final = 3
 VERSION: Final = 1
 
 Key = tuple[tuple[str, str], ...]
@@ -36,6 +43,8 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     counts: list[tuple[Key, int]]
     seen: list[str]
+    bursts: list[tuple[Key, int, int]] = []
+    """Of each counter its bursts and when its last event was; an older release wrote none."""
 
 
 class EventCounters:
@@ -45,7 +54,10 @@ class EventCounters:
         """`assets` are the inventory's, for the labels."""
         self._assets = assets
         self._counts: dict[Key, int] = {}
-        self._published: dict[Key, int] = {}
+        self._bursts: dict[Key, int] = {}
+        self._last: dict[Key, int] = {}
+        """When the last event of a counter happened, in Unix milliseconds."""
+        self._published: dict[Key, tuple[int, int]] = {}
         self._raised: set[Key] = set()
         """Counters with an event of now since they were last published."""
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -69,6 +81,10 @@ class EventCounters:
         if now_ms - event.at_ms <= OLD_MS:
             self._raised.add(key)
         self._counts[key] = self._counts.get(key, 0) + 1
+        last = self._last.get(key)
+        if last is None or event.at_ms - last > BURST_MS:
+            self._bursts[key] = self._bursts.get(key, 0) + 1
+        self._last[key] = max(event.at_ms, last or 0)
         return True
 
     def _key(self, event: DeviceEvent) -> Key:
@@ -76,32 +92,35 @@ class EventCounters:
         known = {} if asset is None else {name: asset.labels.get(name, "") for name in LABELS}
         if asset is not None:
             known["zone"] = known["zone"] or str(asset.zone)
-        labels = {**known, "asset": event.asset, "kind": event.kind, "code": event.code}
+        gpu = event.labels.get("gpu", "")
+        if gpu.isascii() and gpu.isdigit() and len(gpu) <= GPU_DIGITS:
+            known["gpu"] = gpu
+        labels = {**known, **details(event.kind, event.code, event.text)}
+        labels |= {"asset": event.asset, "kind": event.kind, "code": event.code}
         return tuple(sorted((name, text) for name, text in labels.items() if text))
 
     def frames(self, at_ms: int, writer: FrameWriter) -> list[Message]:
         """The counters as they stand, behind a frame of what they were where an event raised them just now."""
         if not self._counts:
             return []
-        if self._layout is None or len(self._layout.series) != len(self._counts):
-            self._layout = SeriesLayout.of([(METRIC, key) for key in self._counts])
-        counts = np.array(list(self._counts.values()), dtype=np.float64)
+        if self._layout is None or len(self._layout.series) != 2 * len(self._counts):
+            self._layout = SeriesLayout.of([(name, key) for name in (METRIC, BURSTS) for key in self._counts])
+        now = {key: (count, self._bursts.get(key, 0)) for key, count in self._counts.items()}
         messages: list[Message] = []
         begins = max(at_ms - 1, self._last_at + 1)
         if self._raised:
-            before = [
-                self._published.get(key, 0) if key in self._raised else count for key, count in self._counts.items()
-            ]
-            messages += writer.messages(SOURCE, ZONE, self._layout, begins, np.array(before, dtype=np.float64))
+            before = [self._published.get(key, (0, 0)) if key in self._raised else now[key] for key in now]
+            messages += writer.messages(SOURCE, ZONE, self._layout, begins, _values(before))
             begins += 1
         self._last_at = max(at_ms, begins)
-        messages += writer.messages(SOURCE, ZONE, self._layout, self._last_at, counts)
-        self._published, self._raised = dict(self._counts), set()
+        messages += writer.messages(SOURCE, ZONE, self._layout, self._last_at, _values(list(now.values())))
+        self._published, self._raised = now, set()
         return messages
 
     def state(self) -> bytes:
         """What survives a restart."""
-        document = _Document(version=VERSION, counts=list(self._counts.items()), seen=list(self._seen))
+        bursts = [(key, self._bursts.get(key, 0), last) for key, last in self._last.items()]
+        document = _Document(version=VERSION, counts=list(self._counts.items()), seen=list(self._seen), bursts=bursts)
         return msgspec.msgpack.encode(document)
 
     def restore(self, state: bytes) -> None:
@@ -113,6 +132,13 @@ class EventCounters:
         if document.version != VERSION:
             raise Malformed(f"event counters of version {document.version}, this release reads {VERSION}")
         self._counts = dict(document.counts)
-        self._published = dict(document.counts)
+        self._bursts = {key: bursts for key, bursts, _ in document.bursts}
+        self._last = {key: last for key, _, last in document.bursts}
+        self._published = {key: (count, self._bursts.get(key, 0)) for key, count in self._counts.items()}
         self._seen = OrderedDict.fromkeys(document.seen)
         self._layout = None
+
+
+def _values(counts: Sequence[tuple[int, int]]) -> Floats:
+    """Counts, then bursts, in the order of the layout."""
+    return np.array(counts, dtype=np.float64).T.reshape(-1)

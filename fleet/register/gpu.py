@@ -22,6 +22,16 @@ GPU = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname")
 CLOCK_REASONS = "0x4 power cap, 0x8 hardware slowdown, 0x20 software thermal, 0x40 hardware thermal, 0x80 power brake"
 RECOVERY_ACTIONS: Mapping[float, str] = {0: "none", 1: "reset", 2: "reboot", 3: "drain peers", 4: "drain and reset"}
 """NVML's nvmlDeviceGpuRecoveryAction_t."""
+FABRIC_STATES: Mapping[float, str] = {
+    0: "not supported",
+    1: "not started",
+    2: "in progress",
+    3: "success",
+    4: "failure",
+    5: "unrecognised",
+    6: "library too old",
+}
+"""DCGM's dcgmFabricManagerStatus_t."""
 
 
 def _errors(name: str, meaning: str) -> Metric:
@@ -108,14 +118,7 @@ _GAUGES = (
         labels=GPU,
     ),
     state("DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION", "What the driver asks for (A20)", RECOVERY_ACTIONS, labels=GPU),
-    gauge(
-        "DCGM_FI_DEV_FABRIC_MANAGER_STATUS",
-        "State of the NVLink fabric; 3 is success (A15)",
-        0,
-        10,
-        labels=GPU,
-        unit="1",
-    ),
+    state("DCGM_FI_DEV_FABRIC_MANAGER_STATUS", "State of the NVLink fabric (A15)", FABRIC_STATES, labels=GPU),
     gauge("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "vGPU licence", 0, 10, labels=GPU, unit="1"),
     gauge("DCGM_EXP_XID_ERRORS_COUNT", "XIDs in a window", 0, 1e9, labels=(*GPU, "xid", "window_size_in_ms"), unit="1"),
     gauge(
@@ -189,7 +192,8 @@ _AMD = (
     counter("gpu_ecc_uncorrect_total", "Uncorrected errors (A36)"),
     counter("gpu_ecc_deferred_total", "Deferred errors: poison (A36)"),
     gauge("gpu_afid_errors", "Fault identifier of the last RAS event (A36)", 0, 1e6, unit="1"),
-    gauge("gpu_bad_page_ratio", "Retired pages, of the driver's threshold (A37)", 0, 100, unit="ratio"),
+    counter("gpu_ecc_correct_xgmi_wafl", "Corrected errors of the links between GPUs (A38)"),
+    counter("gpu_ecc_uncorrect_xgmi_wafl", "Uncorrected errors of the links between GPUs (A38)"),
     counter("pcie_replay_count", "PCIe replays (A16, A38)"),
     counter("pcie_recovery_count", "PCIe link recoveries (A38)"),
     counter("pcie_replay_rollover_count", "PCIe replay counter overflows"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fleet.register.metric import NO_YES, ON_OFF, Metric, counter, gauge, produced_by, state
+from fleet.register.metric import NO_YES, ON_OFF, Metric, counter, gauge, info, produced_by, state
 
 GPU = ("gpu",)
 SENSOR = ("sensor",)
@@ -61,6 +61,13 @@ NODE = (
         gauge("agent_gpu_temperature_celsius", "Temperature of a GPU", 0, 150, rate=50, labels=GPU),
         gauge("agent_gpu_count", "GPUs that the driver sees (A34)", 0, 64),
         gauge("agent_gpu_nvlinks_inactive_count", "NVLinks of a GPU that are not active (A13)", 0, 32, labels=GPU),
+        gauge(
+            "agent_gpu_bad_page_ratio",
+            "Retired pages of an AMD GPU, of its driver's threshold (A37)",
+            0,
+            100,
+            labels=GPU,
+        ),
         state("agent_fabric_service_up", "Whether the NVLink fabric's service runs (A15)", NO_YES),
         gauge("agent_clock_offset_seconds", "Offset of the node's clock (A53)", -1e9, 1e9),
         gauge(
@@ -98,10 +105,9 @@ NODE = (
         _infiniband("port_constraint_errors_transmitted", "Packets refused before sending"),
         _infiniband("local_link_integrity_errors", "Local link integrity errors (A48)"),
         _infiniband("excessive_buffer_overrun_errors", "Excessive buffer overruns (A48)"),
-        _infiniband("local_ack_timeout_errors", "Acknowledgements that did not come in time (A48)"),
-        _infiniband("rnr_nak_retry_errors", "Receiver-not-ready retries exceeded (A48)"),
         counter("node_infiniband_port_data_received_bytes_total", "Bytes received", rate=1e12, labels=PORT),
         counter("node_infiniband_port_data_transmitted_bytes_total", "Bytes sent", rate=1e12, labels=PORT),
+        info("node_pcidevice_info", "A PCI device and its class (A17)", *PCI, "class_id", "vendor_id", "device_id"),
         gauge("node_pcidevice_current_link_width", "PCIe lanes in use (A17)", 0, 32, labels=PCI),
         gauge("node_pcidevice_max_link_width", "PCIe lanes possible (A17)", 0, 32, labels=PCI),
         gauge(
@@ -124,6 +130,13 @@ NODE = (
         gauge("node_load1", "Load over one minute", 0, 1e5),
         gauge("node_memory_MemAvailable_bytes", "Memory that can be had", 0, 1e15),
         gauge("node_hwmon_temp_celsius", "A temperature sensor of the board", -128, 255, labels=("chip", "sensor")),
+    ),
+    *produced_by(
+        "an RDMA exporter, from the kernel's hardware counters of a port",
+        counter("rdma_local_ack_timeout_err_total", "Acknowledgements that did not come in time (A48)", labels=PORT),
+        counter(
+            "rdma_rnr_nak_retry_err_total", "Retries of a receiver that was not ready, exceeded (A48)", labels=PORT
+        ),
     ),
     *produced_by(
         "smartctl_exporter",
@@ -151,6 +164,13 @@ NODE = (
             "How much slower a rank is than its peers (A32)",
             -1,
             100,
+            labels=("job_id", "rank"),
+        ),
+        gauge(
+            "job_rank_slowdown_score",
+            "The same in robust standard deviations of its job (A32)",
+            -1_000,
+            1_000,
             labels=("job_id", "rank"),
         ),
         gauge(

@@ -10,14 +10,21 @@ SERVICE = (
     *produced_by(
         "rules",
         counter(
-            "device_events_total", "Device events: XIDs, SEL records, traps (A01 to A27, A41)", labels=("kind", "code")
+            "device_events_total",
+            "Device events: XIDs, SXIDs, SEL records, traps (A01 to A27, A41)",
+            labels=("kind", "code", "gpu", "place", "grade"),
+        ),
+        counter(
+            "device_event_bursts_total",
+            "The same in bursts: what follows the last one within three minutes counts once (A04, A10, A22, A27)",
+            labels=("kind", "code", "gpu", "place", "grade"),
         ),
         gauge(
             "sample_quality",
             "Quality byte of a series that is not good: low two bits quality, upper six reason (C18)",
             0,
             255,
-            labels=("metric",),
+            labels=("metric", "reason"),
         ),
         state("ALERTS", "An alert that is pending or firing", {1: "active"}, labels=("alertname", "alertstate")),
         gauge("ALERTS_FOR_STATE", "Since when an alert is active", 0, labels=("alertname",), unit="seconds since 1970"),

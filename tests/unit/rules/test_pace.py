@@ -96,6 +96,9 @@ def test_silence_asks_the_bus_whether_it_is_still_there() -> None:
     assert not lag.lagging
 
 
+FIELDS = ("asset", "source", "kind", "code", "severity", "text", "at_ms")
+
+
 def event(at_ms: int = 0, code: str = "79", asset: str = "dgx-001", text: str = "") -> DeviceEvent:
     return DeviceEvent(asset=asset, source="s", kind="xid", code=code, severity="critical", text=text, at_ms=at_ms)
 
@@ -151,6 +154,43 @@ def test_an_event_after_a_restart_is_an_increase_of_one() -> None:
     assert after.count(event(1_000_000, text="new"), 1_000_000)
     ((_, value),) = increase(after, [1_000_000])
     assert 1 <= value < 3  # Prometheus extends what two samples show
+
+
+def told(counts: EventCounters, metric: str) -> dict[str, float]:
+    """What the counters say now, by place and GPU."""
+    window, writer = LiveWindow(depth_seconds=600), FrameWriter(1)
+    for message in counts.frames(10_000_000, writer):
+        window.append(message.value)
+    found = Query.compile(metric).evaluate(window, 10_000_100)
+    return {f"{each.labels.get('gpu', '')} {each.labels.get('place', '')}".strip(): each.value for each in found}
+
+
+def test_a_burst_is_what_follows_within_three_minutes_of_the_last_event() -> None:
+    counts = counters()
+    for at in (0, 100_000, 280_000, 460_001, 640_000):
+        counts.count(event(at, text=str(at)), at)
+    restored = counters()
+    restored.restore(counts.state())
+    restored.count(event(900_000), 900_000)
+    assert told(counts, "device_event_bursts_total") == {"": 2}
+    assert told(restored, "device_event_bursts_total") == {"": 3}
+    assert told(restored, "device_events_total") == {"": 6}
+
+
+def test_an_event_that_comes_out_of_order_begins_no_burst_of_its_own() -> None:
+    counts = counters()
+    for at in (500_000, 100_000, 400_000):
+        counts.count(event(at, text=str(at)), at)
+    assert told(counts, "device_event_bursts_total") == {"": 1}
+
+
+def test_counters_carry_the_gpu_and_what_the_text_says() -> None:
+    counts = counters()
+    text = "NVLink: fatal error detected on link 6(0x2, 0x0, 0x0, 0x0, 0x0)"
+    for number, gpu in enumerate(["3", "3", "x" * 9]):
+        one = event(number, code="74", text=text)
+        counts.count(DeviceEvent(**{name: getattr(one, name) for name in FIELDS}, labels={"gpu": gpu}), 0)
+    assert told(counts, "device_events_total") == {"3 link 6": 2, "link 6": 1}
 
 
 def test_an_unknown_asset_still_counts() -> None:
