@@ -20,6 +20,8 @@ VERBS = {
     "rules": "rules",
     "bench": "bench",
     "keys": "keys",
+    "record": "record",
+    "replay": "replay",
 }
 """Verb → the module under `hallkeeper.commands` that has it; only that one is imported, so that a daemon starts quickly."""
 GROUPS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from devices.reading import STALE, Reading, Series
+from devices.reading import STALE, Series
 from fleet.model import Site
 from simulator.exporters.dcgm import DRIVER, FIELDS, WHOLE, values
 from simulator.identity import gpu_uuid, pci_bus_id
@@ -35,12 +35,10 @@ class Signal:
     series: tuple[Series, ...]
     read: Read
 
-    def reading(self, at_ms: int) -> Reading | None:
+    def values(self, at_ms: int) -> Floats | None:
         """What it reads now."""
         found = self.read(at_ms / 1000)
-        if found is None:
-            return None
-        return Reading(series=self.series, values=np.asarray(found, dtype=np.float64), at_ms=at_ms, signal=self.name)
+        return None if found is None else np.asarray(found, dtype=np.float64)
 
 
 def _series(name: str, **labels: str) -> Series:
@@ -52,6 +50,8 @@ class Readings:
 
     def __init__(self, plant: Plant, workload: Workload, site: Site) -> None:
         self._plant, self._workload, self._site = plant, workload, site
+        self._pages: Floats = np.zeros((0, 0))
+        self._pages_of = -1
 
     def signals(self) -> Iterator[Signal]:
         """Every signal, endpoint by endpoint."""
@@ -69,13 +69,24 @@ class Readings:
             if kind is not None:
                 yield from makers[kind](str(endpoint.asset), endpoint.source)
 
+    def _page(self, node: int) -> Floats:
+        """The exporter's page of a node; those of all nodes are made at once when the plant has moved."""
+        if self._pages_of != self._plant.tick:
+            self._pages_of = self._plant.tick
+            pages = values(self._plant, slice(None))
+            pages[_WHOLE] = np.trunc(pages[_WHOLE])  # as the exporter prints them
+            pages = np.round(pages, 6)
+            pages[:, ~self._plant.machines.present] = STALE
+            self._pages = np.ascontiguousarray(pages.transpose(1, 0, 2)).reshape(len(self._plant.layout.nodes), -1)
+        return np.asarray(self._pages[node])
+
     def _running(self, node: int) -> bool:
         return bool(self._plant.machines.state[node] == NodeState.RUNNING)
 
     # nodes
 
     def _exporter(self, asset: str, source: str) -> Iterator[Signal]:
-        plant, node = self._plant, self._plant.layout.node_index[asset]
+        node = self._plant.layout.node_index[asset]
         labels = [
             {
                 "gpu": str(gpu),
@@ -91,13 +102,7 @@ class Readings:
         series = tuple(_series(name, **labels[gpu]) for name, _, _ in FIELDS for gpu in range(GPUS))
 
         def read(_: float) -> Floats | None:
-            if not self._running(node):
-                return None
-            page = values(plant, node)
-            page[_WHOLE] = np.trunc(page[_WHOLE])  # as the exporter prints them
-            page = np.round(page, 6)
-            page[:, ~plant.machines.present[node]] = STALE
-            return page.ravel()
+            return self._page(node) if self._running(node) else None
 
         yield Signal(source, "gpu", 1, series, read)
 

@@ -4,23 +4,24 @@ Memory does not grow with the length: what is held is a minute. Faults are part 
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
+
 from bus.events import DeviceEvent, encode_event
-from bus.frames import FrameWriter
+from bus.frames import FrameWriter, SeriesLayout
 from bus.port import Message, Record
 from bus.topics import EVENTS, FRAMES
 from collectors.inventory import messages_of, sheets_of
-from collectors.pace import Pace
-from collectors.poller import Poll
-from collectors.target import Target
+from collectors.naming import labelled, target_labels
+from collectors.target import GONE_AFTER, UP
+from devices.reading import STALE
 from fleet.loader import load_site
 from fleet.model import Endpoint, Site
 from hallkeeper import __version__
-from hallkeeper.bench.site_readings import Readings, Signal
+from hallkeeper.bench.site_readings import Floats, Readings, Signal
 from historian.recording.writer import RecordingWriter
 from simulator.layout import Layout
 from simulator.plant import Plant
@@ -56,34 +57,45 @@ def story(layout: Layout, minutes: float) -> list[Fault]:
     ]
 
 
-class _Silent:
-    """A target's poller, which is never asked: readings come from the plant."""
-
-    signals: Mapping[str, float] = {}
-
-    async def poll(self, due: frozenset[str]) -> Poll:
-        raise NotImplementedError(due)
-
-    async def close(self) -> None:
-        return
-
-
-@dataclass(slots=True)
 class _Device:
-    """One endpoint: its frames, and when which signal is read."""
+    """One endpoint: its frames, and when which signal is read. What `collectors.target` does, without marks: all is good."""
 
-    target: Target
-    phase_ms: int
-    signals: list[Signal] = field(default_factory=list)
+    def __init__(self, endpoint: Endpoint, signals: Sequence[Signal], site: Site) -> None:
+        asset = site.asset(endpoint.asset)
+        labels = target_labels(endpoint, asset)
+        self._source, self._zone, self._signals = endpoint.source, asset.zone, signals
+        self.phase_ms = crc32(endpoint.source.encode()) % 900
+        fastest = min(signals, key=lambda signal: signal.interval_seconds).name
+        self._layouts = {
+            signal.name: SeriesLayout.of(
+                labelled((*signal.series, UP) if signal.name == fastest else signal.series, labels)
+            )
+            for signal in signals
+        }
+        self._fastest = fastest
+        self._up = SeriesLayout.of(labelled((UP,), labels))
+        self._failures = 0
 
     def messages(self, second: int, now_ms: int, writer: FrameWriter) -> list[Message]:
-        due = [signal for signal in self.signals if second % signal.interval_seconds == 0]
-        if not due:
-            return []
-        readings = tuple(found for signal in due if (found := signal.reading(now_ms)) is not None)
-        if len(readings) < len(due):
-            return self.target.failed(writer, now_ms)
-        return self.target.answered(readings, frozenset(signal.name for signal in due), writer, now_ms)
+        due = [signal for signal in self._signals if second % signal.interval_seconds == 0]
+        found = [(signal.name, signal.values(now_ms)) for signal in due]
+        answers = [(name, values) for name, values in found if values is not None]
+        if len(answers) < len(due):
+            return self._failed(writer, now_ms)
+        self._failures = 0
+        return [message for name, values in answers for message in self._frame(name, values, 1.0, writer, now_ms)]
+
+    def _frame(self, name: str, values: Floats, up: float, writer: FrameWriter, now_ms: int) -> list[Message]:
+        whole = np.append(values, up) if name == self._fastest else values
+        return writer.messages(self._source, self._zone, self._layouts[name], now_ms, whole)
+
+    def _failed(self, writer: FrameWriter, now_ms: int) -> list[Message]:
+        """`up` is 0; with the second failure in a row every other series ends."""
+        self._failures += 1
+        if self._failures != GONE_AFTER:
+            return writer.messages(self._source, self._zone, self._up, now_ms, np.zeros(1))
+        ends = [(signal.name, np.full(len(signal.series), STALE)) for signal in self._signals]
+        return [message for name, values in ends for message in self._frame(name, values, 0.0, writer, now_ms)]
 
 
 class SiteRecording:
@@ -154,8 +166,8 @@ class SiteRecording:
 
 
 def _start_jobs(workload: Workload, layout: Layout) -> None:
-    """Training and research from the first node on, batch from the last back: the tightest rack is busy."""
-    first, last = 0, layout.node_count - 1
+    """Training and research from the first node on, batch from the last but one back: the tightest rack has an idle host."""
+    first, last = 0, layout.node_count - 2
     for job in layout.jobs:
         for rank in range(job.ranks):
             node = first if job.tier != "T4" else last
@@ -185,10 +197,4 @@ def _devices(site: Site, plant: Plant, workload: Workload) -> list[_Device]:
     for signal in Readings(plant, workload, site).signals():
         by_source.setdefault(signal.source, []).append(signal)
     endpoints = {endpoint.source: endpoint for endpoint in site.endpoints()}
-    return [_device(endpoints[source], signals, site) for source, signals in by_source.items()]
-
-
-def _device(endpoint: Endpoint, signals: list[Signal], site: Site) -> _Device:
-    intervals = {signal.name: float(signal.interval_seconds) for signal in signals}
-    target = Target(endpoint, site.asset(endpoint.asset), _Silent(), Pace(endpoint.source, intervals, 0))
-    return _Device(target, crc32(endpoint.source.encode()) % 900, signals)
+    return [_Device(endpoints[source], signals, site) for source, signals in by_source.items()]

@@ -46,10 +46,12 @@ BOOT: Final = 1
 """Of frames that a replay makes itself: the same in every replay."""
 TICK_MS: Final = 1_000
 """The remediator's own."""
+CONCERNED_LOOK_MS: Final = 2_000
+"""Between two looks at all instruments while something is wrong: agents are read as often (to tune)."""
 QUIET_LOOK_MS: Final = 10_000
-"""Between two looks at all instruments while nothing is wrong; a look at 640 nodes costs as much as two passes (to tune)."""
+"""Between two looks at all instruments while nothing is wrong: one at 640 nodes costs as much as two passes of the rules (to tune)."""
 CONCERN_MS: Final = 60_000
-"""So long after a change of an alert the remediator looks every second."""
+"""So long after a change of an alert the remediator looks more often."""
 COLLECT_MS: Final = 60_000
 DEFAULT_WARM_SECONDS: Final = 60.0
 """The window is filled before anything is judged, as the rule service does after a start: two periods of the inventory."""
@@ -224,7 +226,7 @@ class _Run:
 
     def _remediate(self, now_ms: int) -> None:
         busy = self._corrective.busy or self._protective.busy or now_ms < self._concerned_until_ms
-        if busy or now_ms - self._looked_ms >= QUIET_LOOK_MS:
+        if now_ms - self._looked_ms >= (CONCERNED_LOOK_MS if busy else QUIET_LOOK_MS):
             self._looked_ms = now_ms
             self._corrective.look()
         self._corrective.tick()

@@ -1,19 +1,18 @@
 """Reads a recording back: segment by segment, in the order in which the bus took it."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bus.frames import SeriesTable, layout_hash
+from bus.frames import SeriesTable
 from bus.port import Record
-from fleet.errors import Malformed
 from historian.recording.shape import SITE, Manifest, Part, RecordingError, Segment, path_of
 from historian.recording.writer import read_manifest
 
@@ -121,24 +120,25 @@ class Recording:
             raise RecordingError(f"{path}: {error}, try a copy of the recording") from error
 
     def _tables(self, part: Part) -> Iterator[SeriesTable]:
-        rows = self._read(part).to_pylist()
-        begun = 0
-        for number in range(1, len(rows) + 1):
-            if number == len(rows) or rows[number]["position"] == 1:
-                yield _series_table(rows[begun:number], part)
-                begun = number
+        """Whether a layout is the hash of its series is for whoever decodes the table to see; the file's own hash is right."""
+        table = self._read(part).combine_chunks()
+        names, labels = table.column("name").to_pylist(), _labels(table)
+        sources, layouts = table.column("source").to_pylist(), table.column("layout").to_pylist()
+        begins = np.flatnonzero(_numbers(table, "position") == 1).tolist()
+        for begin, end in zip(begins, [*begins[1:], len(names)], strict=True):
+            series = tuple(zip(names[begin:end], labels[begin:end], strict=True))
+            yield SeriesTable(source=sources[begin], layout=layouts[begin], series=series)
 
 
-def _series_table(rows: Sequence[dict[str, Any]], part: Part) -> SeriesTable:
-    series = tuple((str(row["name"]), tuple(row["labels"])) for row in rows)
-    source, layout = str(rows[0]["source"]), int(rows[0]["layout"])
-    try:
-        right = layout_hash(series) == layout
-    except Malformed as error:
-        raise RecordingError(f"{part.name}: {error}") from error
-    if not right:
-        raise RecordingError(f"{part.name}: the layout of {source!r} is not the hash of its series")
-    return SeriesTable(source=source, layout=layout, series=series)
+def _labels(table: pa.Table) -> list[tuple[tuple[str, str], ...]]:
+    """The labels of each series; keys and values are listed once, and cut."""
+    column = table.column("labels")
+    if not len(column):
+        return []
+    maps = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    pairs = list(zip(maps.keys.to_pylist(), maps.items.to_pylist(), strict=True))
+    ends = maps.offsets.to_pylist()
+    return [tuple(pairs[begin:end]) for begin, end in itertools.pairwise(ends)]
 
 
 def _batch(table: pa.Table) -> Batch:
@@ -148,12 +148,10 @@ def _batch(table: pa.Table) -> Batch:
     ends = lists.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
     taken = _numbers(table, "taken")
     order = np.lexsort((_numbers(table, "position"), _numbers(table, "zone"), taken))
-    source = table.column("source").combine_chunks()
-    source = source if isinstance(source, pa.Array) else source.chunk(0)
     return Batch(
         taken=taken[order],
         at=_numbers(table, "measured")[order],
-        source=np.array(source.to_pylist(), dtype=object)[order].tolist(),
+        source=_sources(table)[order].tolist(),
         layout=_unsigned(table, "layout")[order],
         boot=_unsigned(table, "boot")[order],
         sequence=_unsigned(table, "sequence")[order],
@@ -162,6 +160,12 @@ def _batch(table: pa.Table) -> Batch:
         values=lists.values.to_numpy(zero_copy_only=True),
         quality=_qualities(table, order),
     )
+
+
+def _sources(table: pa.Table) -> npt.NDArray[np.object_]:
+    """Names as shared objects: each chunk has its own dictionary."""
+    chunks = [np.array(chunk.dictionary.to_pylist(), dtype=object)[chunk.indices] for chunk in table["source"].chunks]
+    return np.concatenate([np.empty(0, dtype=object), *chunks])
 
 
 def _numbers(table: pa.Table, name: str) -> Numbers:

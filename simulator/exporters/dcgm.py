@@ -3,9 +3,9 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.identity import gpu_uuid, pci_bus_id
-from simulator.layout import GPUS
 from simulator.plant import Plant
 
 DRIVER = "580.105.08"
@@ -76,13 +76,13 @@ def _template(node: str, gpus: tuple[int, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def values(plant: Plant, node: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """(field, GPU): every number of the page, from the plant as it is now."""
+def values(plant: Plant, node: int | slice) -> NDArray[np.float64]:
+    """(field, GPU): every number of the page, from the plant as it is now; of several nodes (field, node, GPU)."""
     machines = plant.machines
     watts = machines.gpu_watts[node]
     load = np.clip((watts - 75.0) / 605.0, 0.0, 1.0)
     busy = load > 0.02
-    page = np.zeros((len(FIELDS), GPUS))
+    page = np.zeros((len(FIELDS), *watts.shape))
     page[0] = np.where(busy, 1_980.0 - 500.0 * (1.0 - load), 345.0)
     page[1] = 2_619.0
     page[3] = machines.gpu_celsius[node]
