@@ -62,8 +62,8 @@ def run_tests(
     ],
     *,
     run: Annotated[str | None, typer.Option(help="Only tests whose name matches this regular expression.")] = None,
-    sidecars: Annotated[
-        bool, typer.Option(help="With clear thresholds and holds over gaps, as Hallkeeper runs the rules.")
+    as_hallkeeper: Annotated[
+        bool, typer.Option("--as-hallkeeper", help="With clear thresholds, holds over gaps and models.")
     ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
     machine: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
@@ -73,7 +73,7 @@ def run_tests(
     A failure shows what differs, and how its expression or alert went over time. NaN equals NaN.
     """
     only = _pattern(run)
-    reports = [run_file(path, only=only, sidecars=sidecars) for path in _unit_files(files)]
+    reports = [run_file(path, only=only, as_hallkeeper=as_hallkeeper) for path in _unit_files(files)]
     for report in reports:
         for line in (*report.warnings, *map(str, report.problems)):
             print(line, file=sys.stderr)

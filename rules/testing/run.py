@@ -1,14 +1,16 @@
 """Unit tests, judged: the rules are evaluated on promtool's grid, and every case asked at its time."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fleet.errors import ConfigurationError, HallkeeperError, Problem
 from rules.alerts.alert import AlertState
 from rules.files.load import load_rules
 from rules.files.model import AlertRule, RecordingRule, RuleGroup, RuleSet
+from rules.models import MODELS
 from rules.testing.compare import alert_lines, alerts_equal, sample_lines, samples_equal
 from rules.testing.document import read_unit_file
 from rules.testing.model import AlertCase, Case, ExprCase, FiringAlert, Setup, UnitFile
@@ -65,23 +67,23 @@ class FileReport:
         return len(self.failures) + len(self.errors) + bool(self.problems)
 
 
-def run_file(path: Path, *, only: re.Pattern[str] | None = None, sidecars: bool = False) -> FileReport:
+def run_file(path: Path, *, only: re.Pattern[str] | None = None, as_hallkeeper: bool = False) -> FileReport:
     """Run the tests of a file, those whose name matches where `only` is given.
 
-    With `sidecars` the rules run as Hallkeeper runs them, with clear thresholds and holds over gaps; without, as
-    Prometheus does.
+    `as_hallkeeper` runs the rules with clear thresholds, holds over gaps and models; else they run as in Prometheus.
     """
     try:
         unit = read_unit_file(path)
         rules = _rules(unit.rule_files)
     except ConfigurationError as error:
         return FileReport(file=path, problems=error.problems)
-    rules = rules if sidecars else without_sidecars(rules)
+    rules = rules if as_hallkeeper else without_sidecars(rules)
+    models = MODELS if as_hallkeeper else ()
     chosen = [setup for setup in unit.setups if only is None or only.search(setup.name)]
     verdicts: list[Verdict] = []
     errors: list[str] = []
     for setup in chosen:
-        run = _Run(unit, setup, rules)
+        run = _Run(unit, setup, partial(Stage, unit, setup, rules, models=models))
         run.play()
         verdicts += run.verdicts()
         errors += run.errors
@@ -110,8 +112,8 @@ def _renamed(group: RuleGroup, prefix: str) -> RuleGroup:
 class _Run:
     """One setup on its stage."""
 
-    def __init__(self, unit: UnitFile, setup: Setup, rules: RuleSet) -> None:
-        self._unit, self._setup, self._rules = unit, setup, rules
+    def __init__(self, unit: UnitFile, setup: Setup, staged: Callable[[], Stage]) -> None:
+        self._unit, self._setup, self._staged = unit, setup, staged
         self._exprs = sorted(setup.exprs, key=lambda case: case.eval_ms)
         self._judged: dict[int, Verdict] = {}
         """By the case's identity."""
@@ -122,7 +124,7 @@ class _Run:
         try:
             if self._setup.problems:
                 raise StageError("; ".join(map(str, self._setup.problems)))
-            self._play(Stage(self._unit, self._setup, self._rules))
+            self._play(self._staged())
         except HallkeeperError as error:
             if not self._setup.cases:
                 self.errors.append(f"{self._setup.name}: {error}")
@@ -177,7 +179,7 @@ class _Run:
         return self._verdict(case, passed=passed, expected=alert_lines(expected), got=alert_lines(got))
 
     def _verdict(self, case: Case, *, passed: bool, expected: list[str], got: list[str]) -> Verdict:
-        shown = () if passed else tuple(timeline(self._unit, self._setup, self._rules, case))
+        shown = () if passed else tuple(timeline(self._staged, case, self._unit.interval_ms))
         return Verdict(
             file=self._unit.path,
             setup=self._setup.name,

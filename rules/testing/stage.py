@@ -12,6 +12,7 @@ from rules.alerts.alert import AlertState
 from rules.engine import Engine
 from rules.files.model import AlertRule, Place, RecordingRule, RuleGroup, RuleSet, Sidecar
 from rules.labels import NAME
+from rules.models.port import Model
 from rules.promql.errors import ExpressionError
 from rules.promql.passes import LOOKBACK_MS
 from rules.promql.tree import Aggregate, Binary, Call, Negate, Select, SelectRange, Subquery, Tree, walk
@@ -42,8 +43,8 @@ class _Source:
 class Stage:
     """An engine with the rules of a file and the series of one setup."""
 
-    def __init__(self, unit: UnitFile, setup: Setup, rules: RuleSet) -> None:
-        """Raises `StageError` where the engine cannot take the rules."""
+    def __init__(self, unit: UnitFile, setup: Setup, rules: RuleSet, *, models: Sequence[Model] = ()) -> None:
+        """`models` run beside the rules; Prometheus has none. Raises `HallkeeperError` where the rules cannot be taken."""
         self._setup = setup
         self._sources = list(_sources(setup.series))
         self._writer = FrameWriter(1)
@@ -54,7 +55,13 @@ class Stage:
         groups = [_stepped(group, step) for group in sorted(rules.groups, key=lambda group: _order(unit, group))]
         self._uids = [group.uid for group in groups]
         readers = _readers([query for query in self.queries.values() if isinstance(query, Query)], setup.end_ms)
-        self.engine = Engine(replace(rules, groups=(*groups, readers)), boot=2)
+        self.engine = Engine(
+            replace(rules, groups=(*groups, readers)),
+            boot=2,
+            models=models,
+            external_labels=setup.external_labels,
+            external_url=setup.external_url,
+        )
 
     def feed(self, until_ms: int) -> None:
         """Every sample up to a time."""

@@ -1,12 +1,11 @@
 """How a case came to its answer: what its subject said at each evaluation up to the time that was asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from fleet.errors import HallkeeperError
 from rules.files.durations import duration_text
-from rules.files.model import RuleSet
-from rules.testing.model import Case, ExprCase, Setup, UnitFile
+from rules.testing.model import Case, ExprCase
 from rules.testing.notation import Labels, series_text, value_text
 from rules.testing.stage import Stage
 
@@ -19,12 +18,12 @@ SHOWN_SPANS: Final = 8
 _Track = dict[Labels, list[tuple[int, str]]]
 
 
-def timeline(unit: UnitFile, setup: Setup, rules: RuleSet, case: Case) -> Iterator[str]:
-    """One line a series: since when it said what."""
-    steps = list(range(0, case.eval_ms + 1, unit.interval_ms))
+def timeline(staged: Callable[[], Stage], case: Case, interval_ms: int) -> Iterator[str]:
+    """One line a series: since when it said what, played anew on a stage of its own."""
+    steps = list(range(0, case.eval_ms + 1, interval_ms))
     shown = steps[-SHOWN_STEPS:]
     try:
-        stage = Stage(unit, setup, rules)
+        stage = staged()
         track: _Track = {}
         for at in steps:
             stage.evaluate(at)
