@@ -8,7 +8,6 @@ import structlog
 from bus.errors import BusError
 from bus.port import Consumer, Record
 from fleet.clock import Clock, within
-from fleet.errors import Malformed
 from rules.engine import Engine
 from rules.lag import Lag
 from rules.meters import Tally
@@ -59,16 +58,16 @@ class FrameFeed:
             return None
 
     def _take(self, records: Sequence[Record]) -> None:
+        mine = self._engine.records if self._refilled else frozenset()
+        taken = [record for record in records if record.value and record.key not in mine]
+        if not taken:
+            return
         limit = self._clock.now_ms() + FUTURE_MS
-        for record in records:
-            value = record.value
-            if not value or (self._refilled and record.key in self._engine.records):
-                continue
-            try:
-                self.append(value, limit)
-            except Malformed as error:
-                self._tally.refused_frames += 1
-                log.warning("a frame was refused", source=record.key, why=str(error))
+        woken, refused = self._engine.append_frames([record.value or b"" for record in taken], not_after_ms=limit)
+        self._wake(woken)
+        for place, error in refused:
+            self._tally.refused_frames += 1
+            log.warning("a frame was refused", source=taken[place].key, why=str(error))
 
     def append(self, value: bytes, not_after_ms: int | None = None) -> None:
         """One frame or table into the window. Raises `Malformed`."""

@@ -7,6 +7,9 @@ import numpy as np
 
 from rules.arrays import Floats
 
+_FEW = 32
+"""Terms up to which plain numbers cost less than array calls."""
+
 
 def compensated(terms: Floats) -> tuple[Floats, Floats]:
     """Kahan–Neumaier sums down the columns of `[term][column]`, in order: sums and compensations, still apart.
@@ -28,12 +31,22 @@ def compensated(terms: Floats) -> tuple[Floats, Floats]:
 
 def total(terms: Floats) -> Floats:
     """Compensated sums, column by column."""
+    if terms.size <= _FEW:
+        return np.array([_one_total(column) for column in terms.T.tolist()])
     sums, lost = compensated(terms)
     if math.isfinite(np.add.reduce(lost)):  # no sum is infinite: its compensation would not be a number
         sums += lost
         return sums
     result: Floats = np.where(np.isinf(sums), sums, sums + lost)
     return result
+
+
+def _one_total(terms: Sequence[float]) -> float:
+    """The same of plain numbers."""
+    sum_, lost = terms[0] if terms else 0.0, 0.0
+    for value in terms[1:]:
+        sum_, lost = increment(value, sum_, lost)
+    return sum_ if math.isinf(sum_) else sum_ + lost
 
 
 def mean(terms: Floats, counts: Floats) -> Floats:

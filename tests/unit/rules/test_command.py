@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from hallkeeper.bench import load_rules as load
-from hallkeeper.bench import rules as bench
+from hallkeeper.bench.mix_rules import rule_file
 from hallkeeper.commands.rules import app
 from rules.engine import Engine
 
@@ -39,12 +39,11 @@ def test_json_is_for_programs(tmp_path: Path) -> None:
 
 def test_the_bench_has_200_rules_that_evaluate_over_its_series(tmp_path: Path) -> None:
     path = tmp_path / "bench.yaml"
-    path.write_text(bench.rule_file({kind: bench.expressions(kind) for kind in bench.KINDS}))
+    path.write_text(rule_file())
     engine = Engine([path])
     assert sum(len(group.rules) for group in engine.groups.values()) == 200
-    for second, messages in enumerate(load.rounds(1, 4, 20, spread=True)):
-        for message in messages:
-            engine.append_frame(message)
+    for second, messages in enumerate(load.rounds(load.Load(seed=1, nodes=4), 20)):
+        engine.append_frames(messages)
         engine.evaluate(load.START_MS + second * 1_000 + 999)
     assert not engine.failures
     assert engine.window.series == 4 * 320 + 4
