@@ -2,7 +2,8 @@
 
 XID 74 names its link and seven registers, `… NVLink: fatal error detected on link 6(0x10000, 0x0, …)`; some bits go to the
 maker at once, others count per link (NVSentinel's rules for XID 74). XID 13 names the place in the GPU, `(GPC 1, TPC 0, SM
-1)`. XID 154 names the driver's recovery action. SXIDs name their link, `… Non-fatal, Link 61 …`.
+1)`. XID 154 names the driver's recovery action. SXIDs name their link, `… Non-fatal, Link 61 …`. A BMC's event log tells the
+end of a condition under the same code as its beginning: such a record's text ends in `, over`, and it is graded so.
 """
 
 import re
@@ -17,6 +18,7 @@ _RECOVERY: Final = re.compile(
 )
 NVLINK_MAKER_BITS: Final[Mapping[int, int]] = {0: 1 << 1 | 1 << 20 | 1 << 21 | 1 << 22, 2: 1 << 13, 3: ~0, 4: ~0}
 """Registers of XID 74 by their number: bits that one event is enough for (any bit of the fourth and fifth)."""
+OVER: Final = ", over"
 RECOVERIES: Final[Mapping[int, str]] = {0: "none", 1: "reset", 2: "reboot", 3: "drain_peers", 4: "drain_and_reset"}
 """The names of `recovery.csv`, for series."""
 
@@ -25,6 +27,8 @@ def details(kind: str, code: str, text: str) -> dict[str, str]:
     """Labels `place` and `grade` of an event, as far as its text has them; every value is one of a few."""
     if kind == "sxid":
         return _labels("link", _LINK.search(text))
+    if kind == "sel":
+        return {"grade": "over"} if text.endswith(OVER) else {}
     match code if kind == "xid" else "":
         case "13":
             found = _PLACE.search(text)

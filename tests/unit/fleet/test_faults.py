@@ -109,6 +109,8 @@ RECOVERY = "NVRM: Xid (PCI:0008:01:00): 154, GPU recovery action changed from 0x
         ("xid", "154", RECOVERY.format("9"), {"grade": "unknown"}),
         ("sxid", "12028", SXID, {"place": "link 61"}),
         ("sel", "74", NVLINK.format(6, "0x2, 0x0, 0x0, 0x0, 0x0"), {}),
+        ("sel", "0x8:0x1", "power supply PSU1: failure detected", {}),
+        ("sel", "0x8:0x1", "power supply PSU1: failure detected, over", {"grade": "over"}),
     ],
 )
 def test_the_text_of_an_error_gives_its_place_and_grade(
