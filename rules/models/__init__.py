@@ -7,9 +7,11 @@ measures, a rule judges.
 
 from typing import Final
 
+from rules.models.lemon import Lemon
 from rules.models.paced import CONDENSATION, FOULING
 from rules.models.port import Model
+from rules.models.straggler import Straggler
 from rules.models.trust import Trust
 
-MODELS: Final[tuple[Model, ...]] = (Trust(), CONDENSATION, FOULING)
+MODELS: Final[tuple[Model, ...]] = (Trust(), CONDENSATION, FOULING, Straggler(), Lemon())
 """Every shipped model."""
