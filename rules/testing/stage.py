@@ -23,6 +23,9 @@ from rules.testing.notation import Labels
 _READERS: Final = "unit tests"
 """A group that is never evaluated: its rules let the window keep what the cases ask for."""
 
+_SHORTEST_GUESS_MS: Final = 1_000
+"""Of the interval between samples, from which rings get their first size; they grow where samples come faster."""
+
 
 class StageError(HallkeeperError):
     """The test cannot go on: a rule has no value, or the window has no room for it."""
@@ -62,6 +65,7 @@ class Stage:
             external_labels=setup.external_labels,
             external_url=setup.external_url,
         )
+        self.engine.window.guessed_interval_ms = max(setup.interval_ms, _SHORTEST_GUESS_MS)
 
     def feed(self, until_ms: int) -> None:
         """Every sample up to a time."""

@@ -52,6 +52,8 @@ class Window:
         self.board = Board()
         self.tables = Tables()
         self.counts = Counts()
+        self.guessed_interval_ms = _GUESSED_INTERVAL_MS
+        """From which new rings get their first slots; who knows the interval better may say so before the first frame."""
         self._limit_bytes = limit_bytes
         self._rings: dict[int, Ring] = {}
         self._layouts: dict[tuple[str, int], Layout] = {}
@@ -224,7 +226,7 @@ class Window:
 
     def ring_for(self, depth_ms: int) -> Ring:
         """The ring for a depth at the guessed interval."""
-        return self._ring(first_slots(depth_ms))
+        return self._ring(first_slots(depth_ms, self.guessed_interval_ms))
 
     def has_room(self, ring: Ring, rows: int) -> bool:
         """Whether memory allows so many more rows in a ring."""
@@ -319,9 +321,9 @@ class Window:
         self.structure += 1
 
 
-def first_slots(depth_ms: int) -> int:
+def first_slots(depth_ms: int, interval_ms: int = _GUESSED_INTERVAL_MS) -> int:
     """A power of two that holds the depth at the guessed interval."""
     slots = FIRST_SLOTS
-    while depth_ms and slots < depth_ms // _GUESSED_INTERVAL_MS + 2:
+    while depth_ms and slots < depth_ms // interval_ms + 2:
         slots *= 2
     return slots
