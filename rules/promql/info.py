@@ -55,7 +55,7 @@ def _collect(tree: Tree, around: tuple[Subquery, ...], found: list[tuple[At | No
         for subquery in reversed(around):
             if at is None:
                 at, offset = subquery.at, offset + subquery.offset_ms
-        found.append((at, offset))
+        found.append((at - offset, 0) if isinstance(at, int) else (at, offset))
         return True
     if isinstance(tree, Subquery):
         around = (*around, tree)
@@ -148,7 +148,7 @@ class Info(Node):
             mine = mine[newest]
             place = np.minimum(np.searchsorted(signatures[mine], wanted), len(mine) - 1)
             partners.append(np.where((signatures[mine][place] == wanted) & ~plain, mine[place], -1))
-        return np.array(partners, dtype=np.int64).reshape(-1, base.labels.size)
+        return np.array(partners, dtype=np.int64).reshape(len(partners), base.labels.size)
 
     def _enriched(self, base: LabelTable, info: LabelTable, partners: Rows) -> Enriched:
         chosen = {each.name for each in self._data}

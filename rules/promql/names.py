@@ -12,7 +12,7 @@ RANGE_FUNCTIONS: Final = frozenset(
     "rate increase delta irate idelta deriv predict_linear double_exponential_smoothing changes resets absent_over_time"  # noqa: SIM905
     " present_over_time avg_over_time min_over_time max_over_time sum_over_time count_over_time first_over_time"
     " last_over_time stddev_over_time stdvar_over_time quantile_over_time mad_over_time ts_of_first_over_time"
-    " ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time".split()
+    " ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time integral".split()
 )
 DATES: Final = frozenset(
     "minute hour day_of_week day_of_month day_of_year days_in_month month year".split()  # noqa: SIM905
@@ -39,7 +39,7 @@ FUNCTIONS: Final = (
 EXPERIMENTAL: Final = frozenset(
     "double_exponential_smoothing info mad_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time"  # noqa: SIM905
     " ts_of_min_over_time sort_by_label sort_by_label_desc histogram_quantiles start end range step max_of min_of"
-    " limitk limit_ratio".split()
+    " limitk limit_ratio integral".split()
 )
 """What Prometheus 3 evaluates with `--enable-feature=promql-experimental-functions` alone."""
 

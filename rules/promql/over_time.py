@@ -8,6 +8,7 @@ import numpy as np
 
 from rules.arrays import Bools, Floats
 from rules.promql import floats, regression
+from rules.promql.integral import integral
 from rules.promql.ranges import Samples
 
 Result: TypeAlias = tuple[Floats, Bools]
@@ -148,6 +149,10 @@ def _smoothed(read: Samples, parameters: Sequence[float], _: int) -> Result:
     return regression.smoothed(read, *parameters), read.counts >= 2
 
 
+def _integral(read: Samples, parameters: Sequence[float], _: int) -> Result:
+    return integral(read, parameters), _some(read)
+
+
 def _quantile(read: Samples, parameters: Sequence[float], _: int) -> Result:
     ordered = np.sort(np.where(read.valid, read.values, np.nan), axis=0)
     nans = (np.isnan(read.values) & read.valid).sum(axis=0).astype(np.float64)
@@ -183,6 +188,7 @@ PARAMETRIC: Final[Mapping[str, Callable[[Samples, Sequence[float], int], Result]
     {
         "quantile_over_time": _quantile,
         "predict_linear": _predicted,
+        "integral": _integral,
         "double_exponential_smoothing": _smoothed,
     }
 )

@@ -9,7 +9,14 @@ from rules.labels import NAME
 from rules.promql.errors import ExpressionError
 from rules.promql.names import AGGREGATIONS, FUNCTIONS, NATIVE_ONLY
 from rules.promql.regex import UnsupportedPattern, compiled
-from rules.promql.text import plainly_spelled, position_of_negative_at, position_of_string, position_of_word
+from rules.promql.text import (
+    INFO_GUARD,
+    plainly_spelled,
+    position_of_string,
+    position_of_what_is_misread,
+    position_of_word,
+    with_guarded_info,
+)
 from rules.promql.tree import (
     Aggregate,
     At,
@@ -41,11 +48,11 @@ _MATCHES: Final = {"Equal": Match.EQUAL, "NotEqual": Match.NOT_EQUAL, "Re": Matc
 
 def parse(expr: str) -> Tree:
     """The tree of an expression. Raises `ExpressionError`."""
-    negative = position_of_negative_at(expr)
-    if negative is not None:
-        raise ExpressionError("a time before 1970 behind @ is not read by the parser", expr=expr, position=negative)
+    misread = position_of_what_is_misread(expr)
+    if misread is not None:
+        raise ExpressionError(misread[1], expr=expr, position=misread[0])
     try:
-        parsed = promql_parser.parse(plainly_spelled(expr))
+        parsed = promql_parser.parse(with_guarded_info(plainly_spelled(expr)))
     except ValueError as error:
         raise ExpressionError(f"{error}, try promtool check rules for a second opinion", expr=expr) from error
     except BaseException as error:  # a panic of the parser is no Exception: it must not end the service
@@ -91,7 +98,9 @@ class _Translator:
         if node.matchers.or_matchers:
             raise self.refuse("'or' between matchers is not Prometheus's, try a regular expression")
         matchers = [
-            Matcher(each.name, _MATCHES[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers
+            Matcher(each.name, _MATCHES[str(each.op).rpartition(".")[2]], each.value)
+            for each in node.matchers.matchers
+            if each.name != INFO_GUARD
         ]
         name = node.name
         named = [each for each in matchers if each.name == NAME and each.match is Match.EQUAL]

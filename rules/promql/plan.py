@@ -195,7 +195,7 @@ class Planner:
         argument = next(each for each in tree.arguments if isinstance(each, SelectRange | Subquery))
         others = [self._node(each) for each in tree.arguments if each is not argument]
         if tree.function == "absent_over_time":
-            inner = self._node(Call("present_over_time", (argument,)))
+            inner = self._node(Call("last_over_time", (argument,)))  # keeps names apart
             fixed = functions.labels_if_absent(argument.select.matchers) if isinstance(argument, SelectRange) else {}
             return functions.Absent(inner, fixed)
         if isinstance(argument, Subquery):

@@ -58,6 +58,8 @@ class _Translation:
         self.out: list[str] = []
         self.quantifiable = False
         """Whether a quantifier may come now: Python reads a second one as possessive."""
+        self.open: list[list[str]] = [[]]
+        """The groups that are open, the whole pattern first, each with the flags that hold to its end."""
 
     def fail(self, what: str) -> UnsupportedPattern:
         return UnsupportedPattern(f"regular expression {self.pattern!r}: {what} at character {self.at + 1}")
@@ -65,7 +67,12 @@ class _Translation:
     def run(self) -> str:
         while self.at < len(self.pattern):
             self._step(self.pattern[self.at])
-        return "".join(self.out)
+        return "".join(self.out) + ")" * len(self.open[0])
+
+    def _close(self) -> None:
+        if len(self.open) == 1:
+            raise self.fail("a group ends that did not begin")
+        self._emit(")" * len(self.open.pop()) + ")", 1, quantifiable=True)
 
     def _step(self, char: str) -> None:
         if char == "\\":
@@ -80,10 +87,13 @@ class _Translation:
             self._braces()
         elif char == "$":
             self._emit(r"\Z", 1, quantifiable=False)
-        elif char in "^|":
+        elif char == "|":
+            flags = self.open[-1]
+            self._emit(")" * len(flags) + "|" + "".join(flags), 1, quantifiable=False)
+        elif char == "^":
             self._emit(char, 1, quantifiable=False)
         elif char == ")":
-            self._emit(char, 1, quantifiable=True)
+            self._close()
         else:
             self._emit(char if char == "." else re.escape(char), 1, quantifiable=True)
 
@@ -113,28 +123,28 @@ class _Translation:
         rest = self.pattern[self.at + 1 :]
         if not rest.startswith("?"):
             self._emit("(", 1, quantifiable=False)
+            self.open.append([])
             return
         named, flags = _GROUP_NAME.match(rest), _FLAGS.match(rest)
         if named is not None:
             self._emit(f"(?P<{named[1]}>", 1 + named.end(), quantifiable=False)
+            self.open.append([])
         elif flags is None:
             raise self.fail("this kind of group is not RE2's (no look-around, no conditions), try plain groups")
         elif flags[3] == ")":
-            if self.at:
-                raise self.fail("flags in the middle of a pattern, try (?i:…) around the part that is meant")
-            self._global_flags(flags[1], flags[2] or "", 1 + flags.end())
+            self._flags_from_here(flags[1], flags[2] or "", 1 + flags.end())
         else:
             self._check_fold(flags[1])
             off = f"-{flags[2]}" if flags[2] else ""
             self._emit(f"(?{flags[1]}{off}:", 1 + flags.end(), quantifiable=False)
+            self.open.append([])
 
-    def _global_flags(self, on: str, off: str, consumed: int) -> None:
+    def _flags_from_here(self, on: str, off: str, consumed: int) -> None:
+        """RE2's flags hold to the end of their group, over its alternatives too: each gets a group with them."""
         self._check_fold(on)
-        end = "" if not off else f"-{off}"
-        self.out.append(f"(?{on}{end}:")
-        self.at += consumed
-        inner = _Translation(self.pattern[self.at :]).run()
-        self._emit(inner + ")", len(self.pattern) - self.at, quantifiable=True)
+        opening = f"(?{on}-{off}:" if off else f"(?{on}:"
+        self._emit(opening, consumed, quantifiable=False)
+        self.open[-1].append(opening)
 
     def _check_fold(self, flags: str) -> None:
         if "i" in flags and not self.pattern.isascii():

@@ -16,6 +16,9 @@ _TOKEN: Final = re.compile(
 _UNDERSCORE: Final = re.compile(r"(?<=[0-9a-fA-F])_(?=[0-9a-fA-F])")
 _NOTHING: Final = re.compile(r"0+(?:\.0+)?(?:ms|[smhdwy])?")
 """A duration of zero."""
+_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[89a-fA-F]|[23][0-7]{2}))")
+INFO_GUARD: Final = "__info__"
+"""A label that nothing has, matched where the parser wants a matcher that does not match the empty string."""
 
 
 def _tokens(expr: str) -> Iterator[tuple[str, str, int, int]]:
@@ -42,14 +45,54 @@ def plainly_spelled(expr: str) -> str:
     return "".join(pieces) + expr[done:]
 
 
-def position_of_negative_at(expr: str) -> int | None:
-    """Where `@` is followed by a negative number, which promql-parser 0.12 reads as 0."""
-    bare = expr
+def with_guarded_info(expr: str) -> str:
+    """The same with one matcher more in every second argument of `info`: the parser refuses those that may match nothing."""
+    bare, pieces, done = _without_strings(expr), [], 0
+    for call in re.finditer(r"\binfo\s*\(", bare):
+        opening = _second_braces(bare, call.end())
+        if opening is None:
+            continue
+        closing = bare.find("}", opening)
+        inside = bare[opening + 1 : closing].rstrip()
+        comma = "" if not inside or inside.endswith(",") else ","
+        pieces += [expr[done:closing], f'{comma}{INFO_GUARD}="1"']
+        done = closing
+    return "".join(pieces) + expr[done:]
+
+
+def _second_braces(bare: str, start: int) -> int | None:
+    """Where the label matchers begin that are the second argument of a call whose arguments begin there."""
+    depth = 0
+    for place in range(start, len(bare)):
+        if bare[place] in "([{":
+            depth += 1
+        elif bare[place] in ")]}":
+            depth -= 1
+        elif bare[place] == "," and not depth:
+            rest = bare[place + 1 :]
+            return place + 1 + len(rest) - len(rest.lstrip()) if rest.lstrip().startswith("{") else None
+        if depth < 0:
+            return None
+    return None
+
+
+def _without_strings(expr: str) -> str:
+    """The expression with blanks in place of strings and comments."""
     for kind, text, start, end in _tokens(expr):
         if kind in {"comment", "double", "single", "raw"}:
-            bare = bare[:start] + " " * len(text) + bare[end:]
-    found = re.search(r"@\s*-", bare)
-    return None if found is None else found.start()
+            expr = expr[:start] + ("_" if kind != "comment" else " ") * len(text) + expr[end:]
+    return expr
+
+
+def position_of_what_is_misread(expr: str) -> tuple[int, str] | None:
+    """Where something stands that promql-parser 0.12 silently reads as something else, and what."""
+    negative = re.search(r"@\s*-", _without_strings(expr))
+    if negative is not None:
+        return negative.start(), "a time before 1970 behind @ is not read by the parser"
+    for kind, text, start, _ in _tokens(expr):
+        if kind in {"double", "single"} and (byte := _BYTE.search(text)) is not None:
+            return start + byte.start(1), "bytes beyond 7 bits in a string are read as characters, try the characters"
+    return None
 
 
 def position_of_word(expr: str, word: str) -> int | None:

@@ -31,14 +31,19 @@ type question struct {
 		Values []string          `json:"values"` // a number, NaN, +Inf, -Inf, or stale
 	} `json:"series"`
 	Queries []struct {
-		Expr string `json:"expr"`
-		AtMs int64  `json:"at_ms"`
+		Expr   string `json:"expr"`
+		AtMs   int64  `json:"at_ms"`   // of an instant query, or the start of a range
+		EndMs  int64  `json:"end_ms"`  // of a range
+		StepMs int64  `json:"step_ms"` // 0 for an instant query
 	} `json:"queries"`
+	DelaysNames bool `json:"delays_names"` // with promql-delayed-name-removal
 }
 
+// element is one series with its points; an instant vector's have one each.
 type element struct {
 	Labels map[string]string `json:"labels"`
-	Value  string            `json:"value"`
+	Times  []int64           `json:"times"`
+	Values []string          `json:"values"`
 }
 
 type answer struct {
@@ -126,8 +131,19 @@ func stored(q question) memory {
 
 func text(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-func ask(engine *promql.Engine, m memory, expr string, at time.Time) answer {
-	query, err := engine.NewInstantQuery(context.Background(), m, nil, expr, at)
+func one(labels map[string]string, t int64, f float64) element {
+	return element{labels, []int64{t}, []string{text(f)}}
+}
+
+func ask(engine *promql.Engine, m memory, expr string, atMs, endMs, stepMs int64) answer {
+	var query promql.Query
+	var err error
+	if stepMs == 0 {
+		query, err = engine.NewInstantQuery(context.Background(), m, nil, expr, time.UnixMilli(atMs))
+	} else {
+		step := time.Duration(stepMs) * time.Millisecond
+		query, err = engine.NewRangeQuery(context.Background(), m, nil, expr, time.UnixMilli(atMs), time.UnixMilli(endMs), step)
+	}
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
@@ -138,27 +154,48 @@ func ask(engine *promql.Engine, m memory, expr string, at time.Time) answer {
 	}
 	switch v := result.Value.(type) {
 	case promql.Scalar:
-		return answer{Type: "scalar", Elements: []element{{map[string]string{}, text(v.V)}}}
+		return answer{Type: "scalar", Elements: []element{one(map[string]string{}, v.T, v.V)}}
+	case promql.String:
+		return answer{Type: "string", Elements: []element{{map[string]string{}, []int64{v.T}, []string{v.V}}}}
 	case promql.Vector:
 		elements := make([]element, 0, len(v))
 		for _, s := range v {
-			elements = append(elements, element{s.Metric.Map(), text(s.F)})
+			elements = append(elements, one(s.Metric.Map(), s.T, s.F))
 		}
 		return answer{Type: "vector", Elements: elements}
+	case promql.Matrix:
+		elements := make([]element, 0, len(v))
+		for _, s := range v {
+			each := element{Labels: s.Metric.Map()}
+			for _, p := range s.Floats {
+				each.Times, each.Values = append(each.Times, p.T), append(each.Values, text(p.F))
+			}
+			elements = append(elements, each)
+		}
+		return answer{Type: "matrix", Elements: elements}
 	default:
-		return answer{Error: fmt.Sprintf("a %s is not an instant vector", result.Value.Type())}
+		return answer{Error: fmt.Sprintf("a %s is no answer", result.Value.Type())}
 	}
 }
 
-func main() {
-	engine := promql.NewEngine(promql.EngineOpts{
-		MaxSamples:           50_000_000,
-		Timeout:              time.Minute,
-		LookbackDelta:        5 * time.Minute,
-		EnableAtModifier:     true,
-		EnableNegativeOffset: true,
-		Parser:               parser.NewParser(parser.Options{}),
+func newEngine(delaysNames bool) *promql.Engine {
+	return promql.NewEngine(promql.EngineOpts{
+		MaxSamples:               50_000_000,
+		Timeout:                  time.Minute,
+		LookbackDelta:            5 * time.Minute,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		EnableDelayedNameRemoval: delaysNames,
+		Parser: parser.NewParser(parser.Options{
+			EnableExperimentalFunctions: true,
+			EnableBinopFillModifiers:    true,
+		}),
 	})
+}
+
+func main() {
+	engines := map[bool]*promql.Engine{false: newEngine(false), true: newEngine(true)}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := json.NewEncoder(os.Stdout)
 	for {
@@ -173,7 +210,7 @@ func main() {
 		m := stored(q)
 		answers := make([]answer, 0, len(q.Queries))
 		for _, each := range q.Queries {
-			answers = append(answers, ask(engine, m, each.Expr, time.UnixMilli(each.AtMs)))
+			answers = append(answers, ask(engines[q.DelaysNames], m, each.Expr, each.AtMs, each.EndMs, each.StepMs))
 		}
 		if err := out.Encode(answers); err != nil {
 			panic(err)
