@@ -13,8 +13,9 @@ from rules.engine import Engine
 from rules.files.model import AlertRule, Place, RecordingRule, RuleGroup, RuleSet, Sidecar
 from rules.labels import NAME
 from rules.models.port import Model
+from rules.outside import Outside
 from rules.promql.errors import ExpressionError
-from rules.promql.passes import LOOKBACK_MS
+from rules.promql.passes import LOOKBACK_MS, Pass
 from rules.promql.tree import Aggregate, Binary, Call, Negate, Select, SelectRange, Subquery, Tree, walk
 from rules.query import Query
 from rules.testing.model import InputSeries, Sample, Setup, UnitFile
@@ -58,6 +59,8 @@ class Stage:
         groups = [_stepped(group, step) for group in sorted(rules.groups, key=lambda group: _order(unit, group))]
         self._uids = [group.uid for group in groups]
         readers = _readers([query for query in self.queries.values() if isinstance(query, Query)], setup.end_ms)
+        self._outside = Outside(external_labels=setup.external_labels, external_url=setup.external_url)
+        self._at_ms = setup.start_ms
         self.engine = Engine(
             replace(rules, groups=(*groups, readers)),
             boot=2,
@@ -80,7 +83,8 @@ class Stage:
     def evaluate(self, at_ms: int) -> None:
         """All rules once, at a time since the start. Raises `StageError` where one has no value."""
         self.feed(at_ms)
-        self.engine.evaluate(self._setup.start_ms + at_ms, self._uids)
+        self._at_ms = self._setup.start_ms + at_ms
+        self.engine.evaluate(self._at_ms, self._uids)
         self.engine.drain_recorded()
         for uid, why in self.engine.failures.items():
             raise StageError(f"rule {uid} at {at_ms / 1000:g}s: {why}")
@@ -100,10 +104,11 @@ class Stage:
 
     def alerts(self, name: str) -> Iterator[tuple[Labels, Labels, AlertState]]:
         """Alerts of that name that are pending or firing: labels, annotations, state."""
+        around = self._outside.around(Pass(self.engine.window, self._at_ms))
         rules = {rule.rule.uid: rule for group in self.engine.groups.values() for rule in group.alerting}
         for uid, alert in self.engine.alerts():
             if rules[uid].rule.name == name:
-                labels, annotations = alert.labels, rules[uid].annotations(alert)
+                labels, annotations = alert.labels, rules[uid].annotations(alert, around)
                 yield tuple(sorted(labels.items())), tuple(sorted(annotations.items())), alert.state
 
 
