@@ -156,7 +156,10 @@ class PageReader:
         else:
             page = await self._page_within(deadline_seconds)
         at_ms = self._clock.now_ms()
-        series, values = self._parse(page, at_ms)
+        try:
+            series, values = self._parse(page, at_ms)
+        finally:
+            page.close()
         return Reading(
             series=series,
             values=values.numbers,

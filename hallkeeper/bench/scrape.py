@@ -5,6 +5,7 @@ import json
 
 import uvloop
 
+from devices.wire import layout
 from fleet.model import Kind
 from hallkeeper.bench.against import compared, vmagent
 from hallkeeper.bench.measure import Measured, collect, endpoint, fresh_bus, load_process, quick, site_of
@@ -14,9 +15,20 @@ SERIES = 320
 
 
 def run(
-    *, seconds: float = 20.0, targets: int = TARGETS, bus: str = "embedded", against: str | None = None, seed: int = 1
+    *,
+    seconds: float = 20.0,
+    targets: int = TARGETS,
+    bus: str = "embedded",
+    against: str | None = None,
+    seed: int = 1,
+    pure: bool = False,
 ) -> dict[str, object]:
-    """Measure the collectors on pages of a load process, and a peer on the same load where one is named."""
+    """Measure the collectors on pages of a load process, and a peer on the same load where one is named.
+
+    With `pure` pages are read in Python although the compiled reader is there.
+    """
+    if pure:
+        layout.in_one_pass = None
     with load_process("hallkeeper.bench.load_scrape", "--targets", str(targets), "--seed", str(seed)) as load:
         urls = [f"http://127.0.0.1:{port}/metrics" for port in load["ports"]]
         measured = uvloop.run(_measure(urls, bus, seconds))
@@ -52,6 +64,7 @@ def result_of(measured: Measured, *, targets: int, bus: str, page_bytes: object)
         "cpu_system_seconds": round(measured.system_seconds, 3),
         "durable": measured.durable,
         "bus": bus,
+        "parse": "Python" if layout.in_one_pass is None else "compiled",
     }
 
 
@@ -63,6 +76,7 @@ def main() -> None:
     parser.add_argument("--bus", default="embedded")
     parser.add_argument("--against", choices=["vmagent"])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pure", action="store_true", help="read pages in Python, not compiled")
     arguments = parser.parse_args()
     print(json.dumps(run(**vars(arguments))))
 

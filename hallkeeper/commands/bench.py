@@ -30,13 +30,16 @@ def scrape(
     bus: Annotated[str, BUS] = "embedded",
     against: Annotated[str | None, peer("vmagent")] = None,
     seed: Annotated[int, SEED] = 1,
+    pure: Annotated[
+        bool, typer.Option("--pure", help="Read pages in Python although the compiled reader is there.")
+    ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Exporter pages to durable frames on the bus: points per CPU-second."""
     from hallkeeper.bench import scrape as bench
 
     expect(against, "vmagent")
-    show(bench.run(seconds=seconds, targets=targets, bus=bus, against=against, seed=seed), as_json=as_json)
+    show(bench.run(seconds=seconds, targets=targets, bus=bus, against=against, seed=seed, pure=pure), as_json=as_json)
 
 
 @app.command()

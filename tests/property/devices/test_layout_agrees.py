@@ -1,6 +1,8 @@
 """The layout parser and the strict parser say the same of every page, or the page is left to the strict one."""
 
 import random
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.wire import layout as layouts
 from devices.wire.layout import Layout, Values, learn
 from devices.wire.page import page_of
 from fleet.errors import Malformed
 from hallkeeper.bench.load_scrape import Page, draw_numbers
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "python"])
+def reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every law holds for both readers."""
+    if request.param == "compiled" and layouts.in_one_pass is None:
+        assert shutil.which("cc") is None, "there is a C compiler, and the compiled reader was not built"
+        pytest.skip("the compiled reader needs a C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr(layouts, "in_one_pass", None)
+        yield
+
 
 FORMS = (
     b"0",
@@ -33,9 +49,11 @@ FORMS = (
     b"0x1F",
     b"1_000",
     b"1e999",
+    b"9223372036854775791",
     b"9223372036854775792",
     b"9223372036854775794",
     b"9223372036854775795",
+    b"9223372036854775796",
     b"9223372036854775807",
     b"9223372036854775808",
     b"18446744073709551616",
@@ -71,11 +89,11 @@ DCGM = b"\n".join(line for line in BASE.split(b"\n")[:60]) + b"\n"
 
 
 def mutants(page: bytes, count: int, seed: int):
-    """The page with values in other forms, flipped bits, lines swapped, lost and doubled, and cut off."""
+    """The page with values in other forms, flipped bits, lines swapped, lost, doubled and added, and cut off."""
     draw = random.Random(seed)
     for number in range(count):
         lines = page.split(b"\n")
-        kind = number % 8
+        kind = number % 9
         at = draw.randrange(len(lines) - 1)
         if kind in {0, 1}:
             sample = draw.choice([one for one, line in enumerate(lines) if line and not line.startswith(b"#")])
@@ -93,6 +111,8 @@ def mutants(page: bytes, count: int, seed: int):
         elif kind == 5:
             lines.insert(at, lines[at])
         elif kind == 6:
+            lines.insert(draw.choice([at, len(lines) - 1]), b"another 2")
+        elif kind == 7:
             cut = b"\n".join(lines)
             yield cut[: draw.randrange(len(cut))]
             continue
@@ -166,3 +186,43 @@ def test_every_number_comes_through_exactly(numbers: list[float]) -> None:
     sentinels = {float(value) for value in range(2**63 - 16, 2**63 - 12)}
     for value, number in zip(found.numbers.tolist(), numbers, strict=True):
         assert value == float(number) or value != value or number in sentinels
+
+
+def test_a_page_cut_anywhere_is_left_to_the_strict_parser() -> None:
+    page = DCGM[:4000].rpartition(b"\n")[0] + b"\n"
+    known, _ = learn(page_of(page))
+    for length in range(len(page)):
+        check(known, page[:length])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_decimals_of_any_length_are_the_nearest_double(seed: int) -> None:
+    draw = random.Random(seed)
+    texts = [decimal(draw) for _ in range(5000)]
+    known, _ = learn(page_of(b"".join(b"m%d 1\n" % at for at in range(len(texts)))))
+    found = known.read(page_of("".join(f"m{at} {text}\n" for at, text in enumerate(texts)).encode()))
+    assert found is not None
+    assert found.quality is None
+    assert found.numbers.tolist() == [float(text) for text in texts]
+
+
+def decimal(draw: random.Random) -> str:
+    """Up to 25 digits, up to 22 of them behind the point."""
+    digits, fraction = str(draw.randrange(10 ** draw.randrange(1, 26))), draw.randrange(23)
+    if not fraction:
+        return digits
+    digits = digits.rjust(fraction + 1, "0")
+    return f"{draw.choice(('', '-'))}{digits[:-fraction]}.{digits[-fraction:]}"
+
+
+def test_the_compiled_reader_refuses_arrays_that_do_not_fit() -> None:
+    if layouts.in_one_pass is not None:
+        for numbers, blank in ((np.empty(2), np.zeros(1, bool)), (np.empty(4, np.float32), np.zeros(1, bool))):
+            with pytest.raises(ValueError, match="float64"):
+                layouts.in_one_pass(memoryview(b"m 1\n"), (b"m ",), numbers, blank)
+        assert layouts.in_one_pass(memoryview(b"m 1\n"), (b"m ",), np.empty(0), np.zeros(0, bool)) == 0
+        assert layouts.in_one_pass(memoryview(b"m 1\n"), (b"m ",), np.empty(2), np.zeros(2, bool)) == 0
+        assert layouts.in_one_pass(memoryview(b""), (b"m ",), np.empty(1), np.zeros(1, bool)) == 0
+        assert layouts.in_one_pass(memoryview(b"m "), (b"m ",), np.empty(1), np.zeros(1, bool)) == 0
+        assert layouts.in_one_pass(memoryview(b"m -"), (b"m ",), np.empty(1), np.zeros(1, bool)) == 0
+        assert layouts.in_one_pass(memoryview(b"#"), (None,), np.empty(0), np.zeros(0, bool)) == 0
