@@ -36,6 +36,8 @@ class CompiledGroup:
 
     def __init__(self, group: RuleGroup, planner: Planner) -> None:
         self.group = group
+        self.refreshes = False
+        """Whether alerts take the newest value at every evaluation, for whoever reads their words in between."""
         self.rules: list[AlertEvaluator | Recorder] = [
             AlertEvaluator(rule, planner, interval_ms=group.interval_ms)
             if isinstance(rule, AlertRule)
@@ -94,6 +96,8 @@ class CompiledGroup:
             record(now, messages, frozenset({rule.rule.name}))
             return
         outcome.changed += [(rule, alert) for alert in rule.evaluate(now, at_ms, self.group.limit, around)]
+        if self.refreshes:
+            rule.refresh(now)
         if alert_series:
             messages = self._series[rule.rule.uid].frame(list(rule.alerts.values()), now.at_ms, writer)
             record(now, messages, ALERT_SERIES)

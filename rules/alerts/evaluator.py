@@ -82,6 +82,16 @@ class AlertEvaluator:
         self._last_ms = at_ms
         return changed
 
+    def refresh(self, now: Pass) -> None:
+        """Give each alert its element's value of now, as Prometheus does at every evaluation.
+
+        The engine leaves it out: an alert's words are read when its state changes, and then they are fresh.
+        """
+        if self.alerts:
+            look = _Look(*self._elements(now, self._node.evaluate(now)), Surroundings)
+            for alert in self.alerts.values():
+                alert.value = look.value_of(alert.element_hash, alert.value)
+
     @staticmethod
     def _elements(now: Pass, value: Value) -> tuple[LabelTable, Vector]:
         """The expression's elements without the metric's name, and their labels with it."""

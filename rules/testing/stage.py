@@ -56,18 +56,20 @@ class Stage:
         self.queries: dict[str, Query | ExpressionError] = {
             case.expr: _compiled(case.expr, step) for case in setup.exprs
         }
-        groups = [_stepped(group, step) for group in sorted(rules.groups, key=lambda group: _order(unit, group))]
-        self._uids = [group.uid for group in groups]
+        ordered = [_stepped(group, step) for group in sorted(rules.groups, key=lambda group: _order(unit, group))]
+        self._uids = [group.uid for group in ordered]
         readers = _readers([query for query in self.queries.values() if isinstance(query, Query)], setup.end_ms)
         self._outside = Outside(external_labels=setup.external_labels, external_url=setup.external_url)
         self._at_ms = setup.start_ms
         self.engine = Engine(
-            replace(rules, groups=(*groups, readers)),
+            replace(rules, groups=(*ordered, readers)),
             boot=2,
             models=models,
             external_labels=setup.external_labels,
             external_url=setup.external_url,
         )
+        for group in self.engine.groups.values():
+            group.refreshes = True
         self.engine.window.guessed_interval_ms = max(setup.interval_ms, _SHORTEST_GUESS_MS)
 
     def feed(self, until_ms: int) -> None:

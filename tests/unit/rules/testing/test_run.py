@@ -300,3 +300,12 @@ def test_hallkeepers_own_settings_count_where_they_are_asked_for(run: Run, tmp_p
     tests = "  - input_series: [{series: t, values: '11 9 9'}]\n    alert_rule_test: [{eval_time: 2m, alertname: Hot}]"
     assert outcomes(run(tests, rules=rules)) == [True]
     assert outcomes(run(tests, rules=rules, as_hallkeeper=True)) == [False]
+
+
+def test_words_carry_the_value_of_the_last_evaluation_at_which_the_alert_was_active(run: Run) -> None:
+    rules = "groups: [{name: g, rules: [{alert: V, expr: x > 0, for: 2m, keep_firing_for: 9m, annotations: {v: '{{ $value }}'}}]}]"
+    tests = "  - input_series: [{series: x, values: '1+1x9 0x9'}]\n    alert_rule_test:\n" + "".join(
+        f"      - {{eval_time: {at}, alertname: V, exp_alerts: [{{exp_annotations: {{v: '{value}'}}}}]}}\n"
+        for at, value in (("2m", 3), ("7m30s", 8), ("9m", 10), ("14m", 10))
+    )
+    assert outcomes(run(tests, rules=rules)) == [True] * 4
