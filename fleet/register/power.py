@@ -57,6 +57,12 @@ POWER = (
     ),
     *produced_by(
         "power-quality meters, by themselves or through `rules.models.oscillation`",
+        gauge(
+            "feeder_power_waveform_watts",
+            "Active power, 40 samples a second or more, from which swings are computed (B14)",
+            -1e9,
+            1e9,
+        ),
         gauge("feeder_oscillation_ratio", "RMS of the power between 0.1 and 20 Hz over its mean (B14)", 0, 10),
         gauge("feeder_oscillation_peak_ratio", "Largest narrow peak between 0.1 and 2.5 Hz over the mean (B14)", 0, 10),
     ),

@@ -10,8 +10,17 @@ from typing import Final
 from rules.models.lemon import Lemon
 from rules.models.paced import CONDENSATION, FOULING
 from rules.models.port import Model
+from rules.models.power import BreakerHeat, FeederOscillation
 from rules.models.straggler import Straggler
 from rules.models.trust import Trust
 
-MODELS: Final[tuple[Model, ...]] = (Trust(), CONDENSATION, FOULING, Straggler(), Lemon())
+MODELS: Final[tuple[Model, ...]] = (
+    Trust(),
+    CONDENSATION,
+    FOULING,
+    BreakerHeat(),
+    FeederOscillation(),
+    Straggler(),
+    Lemon(),
+)
 """Every shipped model."""
