@@ -56,7 +56,7 @@ GPU: Mapping[str, Threshold] = MappingProxyType(
             high=60.0,
         ),
         "gpu_throttled_ratio": Threshold(
-            5 / 60,
+            0.083,
             "ratio",
             "A GPU loses too large a share of its time to heat (A30)",
             "five seconds a minute, a default to tune",
