@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from rules.testing.notation import series_text, value_text
-from rules.testing.run import run_file
-from rules.testing.stage import Stage
+from rules.testing.run import _Run, run_file
 
 MODULE = "github.com/prometheus/prometheus"
 DOCUMENTED = re.compile(r"### `(\w+\.yml)`\n\n```yaml\n(.*?)```", re.DOTALL)
@@ -17,12 +16,13 @@ SERIES = (
     'calls_total{job="a",node="n1"}', 'calls_total{job="a",node="n2"}', 'calls_total{job="b",node="n1"}',
     'temp_celsius{node="n1"}', 'temp_celsius{node="n2"}', 'info{node="n1",rack="r1"}', 'info{node="n2",rack="r2"}',
 )  # fmt: skip
+# extrapolation and the last bit of means have changed between releases 2 and 3: they are left out
 EXPRESSIONS = (
-    "calls_total", "sum by (job) (calls_total)", "rate(calls_total[2m])", "increase(calls_total[5m])", "temp_celsius > 20",
+    "calls_total", "sum by (job) (calls_total)", "temp_celsius > 20",
     "temp_celsius * on (node) group_left (rack) info", "max_over_time(temp_celsius[3m:30s])", "absent(temp_celsius)",
-    "temp_celsius offset 1m", "topk(1, temp_celsius)", "temp_celsius @ 120", "avg(temp_celsius) without (node)",
+    "temp_celsius offset 1m", "topk(1, temp_celsius)", "temp_celsius @ 120",
     "recorded", "ALERTS", "ALERTS_FOR_STATE", "changes(temp_celsius[4m])", "sum(temp_celsius) - count(info)", "time()",
-    'label_replace(info, "row", "$1", "rack", "r(.)")', "stddev(temp_celsius)", "last_over_time(calls_total[4m])",
+    'label_replace(info, "row", "$1", "rack", "r(.)")', "last_over_time(calls_total[4m])",
     "sum_over_time(temp_celsius[4m:])", 'temp_celsius unless on (node) calls_total{job="b"}', "quantile(0.3, calls_total)",
 )  # fmt: skip
 RULES = """
@@ -43,6 +43,12 @@ def promtool(path: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, cwd=path.parent, capture_output=True, text=True, check=False)
 
 
+def drawn_time(dice: random.Random) -> int:
+    """A time at which no sample lies at the edge of a range or a look back: there, releases 2 and 3 differ."""
+    at = 59 * dice.randint(0, 25) + dice.randint(10, 50)
+    return at if at % 30 else at + 1
+
+
 def drawn_values(dice: random.Random) -> str:
     """A series in the expanding notation."""
     words = ["_"]  # at time 0 a sample would meet the edge of subqueries' look back
@@ -59,42 +65,61 @@ def drawn_values(dice: random.Random) -> str:
 
 
 @pytest.mark.peer("promtool")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_promtool_confirms_every_answer(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(seed)
     (tmp_path / "r.yaml").write_text(RULES)
     head = f"rule_files: [r.yaml]\nevaluation_interval: {dice.choice(['1m', '30s', '2m'])}\ntests:\n"
     series = "".join(f"      - {{series: '{each}', values: '{drawn_values(dice)}'}}\n" for each in SERIES)
-    # samples and evaluations never meet a range's edge: there, releases 2 and 3 differ
     setup = f"  - interval: 59s\n    input_series:\n{series}"
-    asked = [(expr, f"{dice.randint(60, 1500)}s") for expr in EXPRESSIONS for _ in range(3)]
-    wanted = "    promql_expr_test:\n" + "".join(f"      - {{expr: '{expr}', eval_time: {at}}}\n" for expr, at in asked)
+    asked = [(expr, f"{drawn_time(dice)}s") for expr in EXPRESSIONS for _ in range(3)]
+    alerts = [(name, f"{drawn_time(dice)}s") for name in ("Hot", "Gone") for _ in range(6)]
     path = tmp_path / "ours_test.yaml"
-    path.write_text(head + setup + wanted)
-    answers: list[str] = []
-    ask = Stage.value
+    path.write_text(
+        head + setup
+        + "    alert_rule_test:\n" + "".join(f"      - {{alertname: {name}, eval_time: {at}}}\n" for name, at in alerts)
+        + "    promql_expr_test:\n" + "".join(f"      - {{expr: '{expr}', eval_time: {at}}}\n" for expr, at in asked)
+    )  # fmt: skip
+    told = answers(path, monkeypatch)
+    assert len(told["alert_rule_test"]) == len(alerts)
+    assert len(told["promql_expr_test"]) == len(asked)
+    cases = "".join(f"    {kind}:\n{''.join(found)}" for kind, found in told.items())
+    path.write_text(head + setup + cases)
+    done = promtool(path)
+    assert done.returncode == 0, f"seed {seed}: {done.stderr}"
 
-    def noted(self, expr, at_ms):  # type: ignore[no-untyped-def]
-        found = ask(self, expr, at_ms)
-        answers.append((expr, at_ms, found))
-        return found
 
-    monkeypatch.setattr(Stage, "value", noted)
+def answers(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What our engine says to each case of a file, as cases that expect it."""
+    told: dict[str, list[str]] = {"alert_rule_test": [], "promql_expr_test": []}
+    real_expr, real_alert = _Run._expr, _Run._alert
+
+    def expr(self, stage, case):  # type: ignore[no-untyped-def]
+        found = stage.value(case.expr, case.eval_ms)
+        samples = [f"{{labels: '{series_text(each.labels)}', value: {value_text(each.value)}}}" for each in found]
+        told["promql_expr_test"].append(
+            f"      - {{expr: '{case.expr}', eval_time: {case.eval_ms}ms, exp_samples: [{', '.join(samples)}]}}\n"
+        )
+        return real_expr(self, stage, case)
+
+    def alert(self, stage, case):  # type: ignore[no-untyped-def]
+        firing = [
+            f"{{exp_labels: {dict(labels)}, exp_annotations: {dict(words)}}}"
+            for labels, words, state in stage.alerts(case.alertname)
+            if state == "firing"
+        ]
+        told["alert_rule_test"].append(
+            f"      - {{alertname: {case.alertname}, eval_time: {case.eval_ms}ms, exp_alerts: [{', '.join(firing)}]}}\n"
+        )
+        return real_alert(self, stage, case)
+
+    monkeypatch.setattr(_Run, "_expr", expr)
+    monkeypatch.setattr(_Run, "_alert", alert)
     monkeypatch.setattr("rules.testing.run.timeline", lambda *_: ())
     report = run_file(path)
     assert not report.problems + report.errors, report
-    cases = [
-        f"      - {{expr: '{expr}', eval_time: {at_ms}ms, exp_samples: ["
-        + ", ".join(f"{{labels: '{series_text(each.labels)}', value: {value_text(each.value)}}}" for each in found)
-        + "]}\n"
-        for expr, at_ms, found in answers
-    ]
-    assert len(cases) == len(asked), [verdict.error for verdict in report.verdicts if verdict.error]
-    path.write_text(
-        head + setup + "    promql_expr_test:\n" + "".join(cases)
-    )
-    done = promtool(path)
-    assert done.returncode == 0, f"seed {seed}: {done.stderr}"
+    assert not [verdict.error for verdict in report.verdicts if verdict.error]
+    return told
 
 
 def documentation() -> Path | None:
