@@ -1,9 +1,10 @@
 """Hallkeeper's own daemon on a node, protocol v1: how fresh its values are, and how grave its events."""
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 
 from devices.profiles.profile import Point, Profile, Table
+from fleet.faults import Action, Faults, load_faults
 from fleet.model import Wire
 
 GPU_REFRESH_SECONDS = 4.0
@@ -37,23 +38,20 @@ PROFILE = Profile(
     ),
 )
 
-CRITICAL_XIDS = frozenset(
-    {46, 48, 54, 61, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, *range(144, 151), 155, 156, 158, 160, 162}
-)
-"""XIDs that NVIDIA's catalogue calls fatal or answers with a GPU reset or a restart (NVSentinel `xiderrorsmapping.csv`)."""
-HARMLESS_XIDS = frozenset({43, 44, 63, 92, 121, 137, 141, 152, 153, 157, 161})
-"""XIDs that the same catalogue answers with "ignore"."""
-CRITICAL_SXIDS = frozenset({10003, 10006, 10007, 10008, 12020, 12028, 12032, 14001, 14002, 14014, 14017, 14018})
-"""NVSwitch errors answered with a reset of the fabric or of a GPU."""
 
-SEVERITIES: Mapping[str, tuple[frozenset[int], frozenset[int]]] = {
-    "xid": (CRITICAL_XIDS, HARMLESS_XIDS),
-    "sxid": (CRITICAL_SXIDS, frozenset()),
-}
+@cache
+def _faults() -> Faults:
+    return load_faults()
 
 
 def severity(kind: str, code: str) -> Literal["info", "warning", "critical"]:
-    """`critical`, `warning` or `info` of an event."""
-    critical, harmless = SEVERITIES.get(kind, (frozenset(), frozenset()))
+    """`critical` where the GPU or switch cannot go on by itself, `info` where nothing is asked for, else `warning`.
+
+    Codes that are in no table: an XID is a warning, an SXID information (`fleet.faults`).
+    """
     number = int(code) if code.isascii() and code.isdigit() and len(code) < 10 else -1
-    return "critical" if number in critical else "info" if number in harmless else "warning"
+    table = {"xid": _faults().xid, "sxid": _faults().sxid}.get(kind)
+    fault = table.get(number) if table is not None else None
+    if fault is None:
+        return "info" if kind == "sxid" and number >= 0 else "warning"
+    return "critical" if fault.fatal else "info" if fault.action is Action.NONE else "warning"
