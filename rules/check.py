@@ -1,6 +1,6 @@
 """What `rules check` says beyond mistakes: metrics that nobody publishes, and what the rules will cost."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,8 +9,10 @@ from fleet.metrics import METRICS
 from fleet.nearest import nearest
 from rules.alerts.series import ALERT_SERIES
 from rules.files.model import AlertRule, RecordingRule, RuleSet
+from rules.promql.names import experimental
 from rules.promql.plan import Planner
-from rules.promql.tree import Aggregate, Binary, Call, Negate, Select, SelectRange, Tree
+from rules.promql.subquery import DEFAULT_STEP_MS
+from rules.promql.tree import Aggregate, Binary, Call, Negate, Select, SelectRange, Subquery, Tree, children, walk
 from rules.window.window import first_slots
 
 FIXED_MICROSECONDS: Final = 6.0
@@ -73,39 +75,36 @@ def _unknown(rule: AlertRule | RecordingRule, name: str, known: Collection[str])
     )
 
 
+def experimental_functions(rules: RuleSet) -> list[Problem]:
+    """Warnings: functions and modifiers that Prometheus evaluates only when it is told to, and may still change."""
+    return [
+        Problem(
+            file=rule.place.file,
+            line=rule.place.line,
+            column=rule.place.column,
+            path=rule.name,
+            message=f"uses {name}, which is experimental in Prometheus 3",
+            suggestion="a stable function, or --enable-feature=promql-experimental-functions wherever Prometheus runs it",
+        )
+        for group in rules.groups
+        for rule in group.rules
+        for name in dict.fromkeys(experimental(rule.tree))
+    ]
+
+
 def names_in(tree: Tree) -> set[str]:
     """Every metric that an expression names."""
-    return {each.name for each in _selects(tree) if each.name is not None}
-
-
-def _selects(tree: Tree) -> Iterator[Select]:
-    if isinstance(tree, Select):
-        yield tree
-    for child in _children(tree):
-        yield from _selects(child)
-
-
-def _children(tree: Tree) -> tuple[Tree, ...]:
-    match tree:
-        case SelectRange():
-            return (tree.select,)
-        case Negate():
-            return (tree.inner,)
-        case Binary():
-            return (tree.left, tree.right)
-        case Aggregate():
-            return (tree.inner,) if tree.parameter is None else (tree.inner, tree.parameter)
-        case Call():
-            return tree.arguments
-        case _:
-            return ()
+    return {each.name for each in walk(tree) if isinstance(each, Select) and each.name is not None}
 
 
 def cost_of(tree: Tree, series: int) -> Cost:
     """What an expression costs over so many series a metric."""
-    inner = [cost_of(child, series) for child in _children(tree)]
+    inner = [cost_of(child, series) for child in children(tree)]
+    times = 1
+    if isinstance(tree, Subquery):
+        times = max(tree.range_ms // (tree.step_ms or DEFAULT_STEP_MS), 1)
     return Cost(
-        microseconds=_own_microseconds(tree, series) + sum(each.microseconds for each in inner),
+        microseconds=_own_microseconds(tree, series) + times * sum(each.microseconds for each in inner),
         nodes=1 + sum(each.nodes for each in inner),
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fleet.errors import HallkeeperError, Problem, in_order
-from rules.check import Estimate, estimate, unknown_metrics
+from rules.check import Estimate, estimate, experimental_functions, unknown_metrics
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules
 from rules.files.model import RuleSet
@@ -44,7 +44,7 @@ def check(
     warnings: tuple[Problem, ...] = ()
     try:
         found = load_rules(files)
-        warnings = in_order(unknown_metrics(found))
+        warnings = in_order([*unknown_metrics(found), *experimental_functions(found)])
     except RuleFileError as error:
         problems = error.problems
     costs = None if found is None else estimate(found, series)

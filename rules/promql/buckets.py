@@ -249,7 +249,8 @@ class Quantiles(HistogramFunction):
         pieces = [self.over(now, quantile, rank) for rank in ranks]
         labels = self._labels(pieces[0].labels, tuple(_openmetrics(rank) for rank in ranks))
         values = np.concatenate([piece.values for piece in pieces])
-        return now.nameless(Vector(labels, values, np.concatenate([piece.mask for piece in pieces])))
+        result = now.nameless(Vector(labels, values, np.concatenate([piece.mask for piece in pieces])))
+        return result if now.delays_names else result.checked()  # the same rank twice
 
     def _labels(self, labels: LabelTable, ranks: tuple[str, ...]) -> LabelTable:
         if self._joined is None or self._joined[0] is not labels or self._joined[1] != ranks:

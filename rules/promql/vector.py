@@ -76,7 +76,7 @@ class Vector:
         if self.marked is False:
             return self
         if self.marked is True:
-            return Vector(self.labels, self.values, self.present, order=self.order).nameless()
+            return Vector(self.labels.nameless, self.values, self.present, order=self.order).checked()
         renamed = self.labels.put(
             {name: np.where(self.marked, 0, self.labels.codes(name)).astype(np.int32) for name in METADATA}
         )

@@ -65,7 +65,7 @@ class Tally:
 class Round:
     """One telemetry, the expressions put to it, and the times at which they are asked."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, queries: int = QUERIES_PER_ROUND) -> None:
         rng = random.Random(seed)
         self.seed = seed
         self.found: list[Delivery] = telemetry.deliveries(seed)
@@ -78,7 +78,7 @@ class Round:
             START_MS + shift + second * 1_000 for second in rng.choice([(60, 190, 395), (125, 300), (33, 260)])
         ]
         writer = Writer(rng, future=self.whole, first_ms=self.times[0])
-        self.expressions = [writer.any() for _ in range(QUERIES_PER_ROUND)]
+        self.expressions = [writer.any() for _ in range(queries)]
         self.delays_names = rng.random() < 0.15
         self.stepped = self.whole and rng.random() < 0.4
         self.step_ms = rng.choice([5_000, 13_000, 60_000])
@@ -206,11 +206,17 @@ def _crash(error: Exception) -> Answer:
     return Answer(type="crash", text="".join(traceback.format_exception(error)[-3:]))
 
 
-def run(oracle: Oracle, queries: int, seed: int, seconds: float | None = None) -> Tally:
+def run(
+    oracle: Oracle, queries: int, seed: int, seconds: float | None = None, per_round: int = QUERIES_PER_ROUND
+) -> Tally:
     """So many queries, or as many as fit into the time."""
     tally, began = Tally(), time.monotonic()
     while tally.queries < queries and (seconds is None or time.monotonic() - began < seconds):
-        Round(seed).run(oracle, tally)
+        known = len(tally.failures)
+        Round(seed, per_round).run(oracle, tally)
+        for failure in tally.failures[known:]:
+            sys.stdout.write(failure + "\n")
+        sys.stdout.flush()
         seed += 1
     return tally
 
@@ -220,12 +226,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--per-round", type=int, default=QUERIES_PER_ROUND, help="expressions over one telemetry")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Oracle(built(Path(folder))) as oracle:
         began = time.monotonic()
-        tally = run(oracle, options.queries, options.seed)
+        tally = run(oracle, options.queries, options.seed, per_round=options.per_round)
         seconds = time.monotonic() - began
-    sys.stdout.write("\n".join([*tally.failures, ""]))
     sys.stdout.write(
         f"seeds {options.seed}…: {tally.queries} queries, {tally.answers} answers ({tally.empty} empty), {tally.values} values,"
         f" {sum(tally.errors.values())} errors {dict(tally.errors)}, {dict(tally.types)}; {len(tally.failures)} differ;"

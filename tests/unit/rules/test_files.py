@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rules.check import estimate, unknown_metrics
+from rules.check import estimate, experimental_functions, unknown_metrics
 from rules.files.durations import duration_text, milliseconds
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules, rule_files
@@ -210,6 +210,27 @@ def test_unknown_metrics_are_named_with_a_suggestion(tmp_path: Path) -> None:
     assert "'pdu_phase_curent_amperes'" in warning.message
     assert warning.suggestion == "'pdu_phase_current_amperes'"
     assert warning.path == "B"
+
+
+def test_experimental_functions_are_accepted_and_warned_of(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "groups: [{name: g, rules: [{alert: A, expr: 'limitk(1, x) > mad_over_time(y[5m])'}, {alert: B, expr: x > 1}]}]",
+    )
+    warnings = experimental_functions(load_rules([tmp_path]))
+    assert {each.path for each in warnings} == {"A"}
+    assert [each.message.split(",")[0] for each in warnings] == ["uses limitk", "uses mad_over_time()"]
+
+
+def test_a_subquery_costs_its_steps(tmp_path: Path) -> None:
+    costs = []
+    for step in ("5m", "5s"):
+        write(
+            tmp_path,
+            f"groups: [{{name: g, interval: 1s, rules: [{{alert: A, expr: 'max_over_time((x > 1)[5m:{step}]) > 1'}}]}}]",
+        )
+        costs.append(estimate(load_rules([tmp_path]), 100).core_share)
+    assert costs[1] > 20 * costs[0]
 
 
 def test_the_estimate_grows_with_series_and_depth(tmp_path: Path) -> None:
