@@ -51,7 +51,16 @@ CAUSE_KINDS = frozenset(
     }
 )  # fmt: skip
 """A critical alert on one of these explains what happens below it, whatever its name."""
-SILENCES = ("Silent", "HeartbeatLost", "Hung", "NotReady", "Down", "Unreachable")
+SILENCES = (
+    "Silent",
+    "HeartbeatLost",
+    "Hung",
+    "NotReady",
+    "NotReadyTogether",
+    "NotReadyBehindSwitch",
+    "Down",
+    "Unreachable",
+)
 """How alerts end that speak of somebody who says nothing."""
 FEEDERS = frozenset({Kind.BUSBAR, Kind.SUBSTATION})
 REMEDIES_OF_ROOT = frozenset({"PduPhaseOverload"})

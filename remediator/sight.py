@@ -27,7 +27,7 @@ METRICS = frozenset(
         "agent_heartbeat_timestamp_seconds", "agent_up_seconds", "agent_gpu_count", "agent_checkpoint_age_seconds",
         "agent_gpu_power_watts", "agent_gpu_power_limit_watts", "agent_gpu_default_power_limit_watts",
         "DCGM_FI_DEV_POWER_USAGE", "fabric_port_state", "fabric_port_data_bytes_total", "up",
-        "cdu_flow_liters_per_minute", "fleet_job_info",
+        "cdu_flow_liters_per_minute", "fleet_job_info", "sample_quality",
     }
 )  # fmt: skip
 """What playbooks and gates name, and so all that the window keeps."""
@@ -145,8 +145,13 @@ class Sight:
             at_ms=last.at_ms,
             interval_ms=signal.interval_ms,
             refresh_ms=signal.refresh_ms,
-            good=quality_of(last.quality) is Quality.GOOD,
+            good=quality_of(last.quality) is Quality.GOOD and not self._doubted(meter),
         )
+
+    def _doubted(self, meter: Meter) -> bool:
+        """Whether rules object to the series: stuck, jumped, contradicted. Their word holds until it ends as stale."""
+        doubts = self.window.latest("sample_quality", {**meter.labels, "metric": meter.metric})
+        return any(quality_of(int(doubt.value)) is not Quality.GOOD for doubt in doubts)
 
     def _watts(self, outlet: Asset, now_ms: int) -> float | None:
         labels = {"asset": str(outlet.labels["pdu"]), "outlet": str(outlet.labels["outlet"])}

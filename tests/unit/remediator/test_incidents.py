@@ -107,9 +107,10 @@ def test_a_silent_zone_takes_in_silences_and_nothing_else(site: Site) -> None:
     book.fire("GpuFellOffBus", asset="dgx-009", zone="1")
     book.fire("NodeHung", 1, asset="dgx-010", zone="1")
     book.fire("NodesSilentTogether", 6, zone="1")
+    book.fire("NodesNotReadyTogether", 50, zone="1")
     roots = {incident.cause.alertname: incident for incident in book.open}
     assert set(roots) == {"NodesSilentTogether", "GpuFellOffBus"}
-    assert len(roots["NodesSilentTogether"].alerts) == 10
+    assert len(roots["NodesSilentTogether"].alerts) == 11
     assert treatable(roots["NodesSilentTogether"], site) == ()
 
 

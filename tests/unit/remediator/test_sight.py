@@ -73,6 +73,18 @@ async def test_what_is_not_measured_is_unknown_and_never_zero(world: OneWorld) -
         assert all(world.clock.now_ms() - item.at_ms >= 38_000 for item in old)
 
 
+async def test_a_reading_that_rules_doubt_is_no_good_evidence(world: OneWorld) -> None:
+    async with world.running():
+        now = world.clock.now_ms()
+        doubt = float(pack(Quality.UNCERTAIN, Reason.STUCK))
+        world.window.put("sample_quality", doubt, now, asset=NODE, node=NODE, metric="bmc_power_state", reason="stuck")
+        _, evidence = await seen(world)
+        good = {item.instrument: item.good for item in evidence}
+        assert not good[Instrument.BMC]
+        assert good[Instrument.AGENT]
+        assert good[Instrument.OUTLET_METER]
+
+
 async def test_a_bad_reading_is_no_reading(world: OneWorld) -> None:
     async with world.running():
         bad = pack(Quality.BAD, Reason.STUCK)
