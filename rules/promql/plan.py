@@ -42,6 +42,8 @@ from rules.promql.tree import (
 )
 from rules.window.needs import Need, Needs, PatternNeed
 
+_OWN_WORDS: Final = frozenset({"sample_quality", "ALERTS", "ALERTS_FOR_STATE"})
+"""Series of the engine's own models and alerts."""
 _SILENCE: Final = frozenset({"absent", "absent_over_time", "time", "timestamp"})
 """Functions whose value changes when nothing arrives any more."""
 _OF_ONE: Final[Mapping[str, Callable[[Node], Node]]] = MappingProxyType(
@@ -213,6 +215,11 @@ def reads_silence(tree: Tree) -> bool:
     """Whether the expression can come true because nothing arrives: then it means nothing while the bus lags."""
     if isinstance(tree, Call) and tree.function in _SILENCE:
         return True
-    if isinstance(tree, Binary) and tree.op == "unless":
+    if isinstance(tree, Binary) and tree.op == "unless" and not _is_own_word(tree.right):
         return True
     return any(reads_silence(child) for child in children(tree))
+
+
+def _is_own_word(tree: Tree) -> bool:
+    """Whether it reads what the engine itself says and nothing else: that does not fall silent with the bus."""
+    return isinstance(tree, Select) and tree.name in _OWN_WORDS

@@ -286,3 +286,9 @@ def test_a_hot_loop_whose_cdu_falls_silent_stays_hot_and_ends_as_unknown() -> No
     assert [state for _, state in changes] == ["unknown"]
     silent = changes[0][0] - 19_000
     assert 590_000 <= silent <= 610_000, "five minutes of lookback, and five that its sidecar holds"
+
+
+def test_a_hot_supply_is_told_while_the_bus_lags_too() -> None:
+    """What its rule leaves out is the engine's own word, which does not fall silent with the bus."""
+    rules = {rule.rule.name: rule for rule in Engine([CATALOGUE / "cooling.yaml"]).groups["cooling.yaml/loop"].alerting}
+    assert not any(rule.reads_silence for rule in rules.values())
