@@ -119,6 +119,12 @@ _GAUGES = (
     ),
     state("DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION", "What the driver asks for (A20)", RECOVERY_ACTIONS, labels=GPU),
     state("DCGM_FI_DEV_FABRIC_MANAGER_STATUS", "State of the NVLink fabric (A15)", FABRIC_STATES, labels=GPU),
+    state(
+        "DCGM_FI_DEV_NVLINK_GET_STATE",
+        "State of an NVLink (A13)",
+        {0: "inactive", 1: "active", 2: "asleep"},
+        labels=(*GPU, "nvlink"),
+    ),
     gauge("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "vGPU licence", 0, 10, labels=GPU, unit="1"),
     gauge("DCGM_EXP_XID_ERRORS_COUNT", "XIDs in a window", 0, 1e9, labels=(*GPU, "xid", "window_size_in_ms"), unit="1"),
     gauge(
