@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.metrics import METRICS
+from rules.catalogue_page import ENTRIES, alerts_of, rules_page
 from rules.check import unknown_metrics
 from rules.files.load import load_rules
 from rules.files.model import AlertRule
@@ -74,3 +75,13 @@ def test_every_alert_is_shown_to_fire_and_to_stay_silent(rule: AlertRule) -> Non
 def test_what_trips_the_protective_lane_is_marked() -> None:
     protective = {group.uid for group in load_rules([CATALOGUE]).groups if group.protective}
     assert protective == {"power.yaml/pdu", "cooling.yaml/loop"}
+
+
+def test_every_entry_of_the_detection_catalogue_has_an_alert() -> None:
+    groups = load_rules([CATALOGUE]).groups
+    assert [entry for entry in ENTRIES if not list(alerts_of(groups, entry))] == []
+    assert len(ENTRIES) == 127
+
+
+def test_the_committed_page_is_the_rules() -> None:
+    assert (ROOT / "docs" / "reference" / "rules.md").read_text() == rules_page(), "write it anew: make docs"
