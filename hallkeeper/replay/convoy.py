@@ -92,22 +92,22 @@ class Convoys:
             self._kept.move_to_end(key)
         return found
 
-    def may_go(self, convoy: Convoy, at: Numbers) -> bool:
-        """Whether every frame is newer than what its streams hold, no row waits to be revived, and no ring is too shallow."""
+    def unfit(self, convoy: Convoy, at: Numbers) -> npt.NDArray[np.bool_]:
+        """Frames that must go alone: not newer than what a stream of theirs holds, or rows to be revived, or a ring too shallow."""
         streams, ats = self._window.streams, at[convoy.frame_of]
-        heads = streams.heads[convoy.streams]
-        if (ats <= streams.times[heads & (streams.slots - 1), convoy.streams]).any():
-            return False
-        clean = streams.clean
-        if not all(map(clean.__getitem__, convoy.stream_list)):
-            return False
+        heads, mask = streams.heads[convoy.streams], streams.slots - 1
+        unfit = ats <= streams.times[heads & mask, convoy.streams]
+        unfit |= np.fromiter(map(streams.clean.__getitem__, convoy.stream_list), np.int64, len(heads)) == 0
         numbers = (heads + 1)[convoy.part_stream]
         near = (numbers & (LOOK_EVERY - 1) == 0) & (numbers >= convoy.part_slots - LOOK_EVERY)
-        if not near.any():
-            return True
-        oldest = np.maximum(numbers - convoy.part_slots + LOOK_EVERY, 0) & (streams.slots - 1)
-        times = streams.times[oldest, convoy.streams[convoy.part_stream]]
-        return not (near & (times > ats[convoy.part_stream] - convoy.part_depth)).any()
+        if near.any():
+            oldest = np.maximum(numbers - convoy.part_slots + LOOK_EVERY, 0) & mask
+            times = streams.times[oldest, convoy.streams[convoy.part_stream]]
+            shallow = near & (times > ats[convoy.part_stream] - convoy.part_depth)
+            unfit[convoy.part_stream[shallow]] = True
+        alone = np.zeros(len(at), dtype=np.bool_)
+        alone[convoy.frame_of[unfit]] = True
+        return alone
 
     def go(self, convoy: Convoy, at: Numbers, starts: Numbers, values: Floats) -> None:
         """Place one frame of each layout; `starts` says where each frame's values begin in `values`."""
@@ -115,10 +115,10 @@ class Convoys:
         numbers = streams.heads[convoy.streams] + 1
         streams.heads[convoy.streams] = numbers
         streams.times[numbers & (streams.slots - 1), convoy.streams] = ats
-        latest, clean = streams.latest, streams.clean
+        newest, latest, clean = streams.newest, streams.latest, streams.clean
         rewrite = min(map(clean.__getitem__, convoy.stream_list), default=0) < convoy.deepest
-        for stream, moment in zip(convoy.stream_list, ats.tolist(), strict=True):
-            latest[stream] = moment
+        for stream, number, moment in zip(convoy.stream_list, numbers.tolist(), ats.tolist(), strict=True):
+            newest[stream], latest[stream] = number, moment
             clean[stream] += 1
         for cargo in convoy.cargo:
             self._load(cargo, numbers, values[starts[cargo.frame] + cargo.place], rewrite=rewrite)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bus.frames import STALE, Frame, SeriesTable, encode_table
-from hallkeeper.replay.convoy import Convoys, Numbers
+from hallkeeper.replay.convoy import Convoy, Convoys, Numbers
 from historian.recording.reader import Batch
 from rules.window.layouts import Layout
 from rules.window.sequences import Sequences
@@ -117,21 +117,25 @@ class Feed:
         left = [rows[~plain]]
         large = load.sizes[rows] >= LARGE
         for group in (rows[plain & large], rows[plain & ~large]):
-            if len(group) and not self._sent(load, group):
-                left.append(group)
+            if len(group):
+                left.append(self._sent(load, group))
         return np.sort(np.concatenate(left))
 
-    def _sent(self, load: _Load, rows: Numbers) -> bool:
-        batch, codes = load.batch, load.codes[rows]
-        convoy = self._convoys.of(codes, [self._layouts[code] for code in codes.tolist()])
-        at = batch.at[rows]
-        if not self._convoys.may_go(convoy, at):
-            return False
-        self._convoys.go(convoy, at, batch.starts[rows], batch.values)
-        counts = self._window.counts
-        counts.frames += len(rows)
-        counts.points += int(load.sizes[rows].sum())
-        return True
+    def _sent(self, load: _Load, rows: Numbers) -> Numbers:
+        """Send them off; those that were not fit to go with the others."""
+        unfit = self._convoys.unfit(self._convoy(load, rows), load.batch.at[rows])
+        left, rows = rows[unfit], rows[~unfit]
+        if len(rows):
+            batch = load.batch
+            self._convoys.go(self._convoy(load, rows), batch.at[rows], batch.starts[rows], batch.values)
+            counts = self._window.counts
+            counts.frames += len(rows)
+            counts.points += int(load.sizes[rows].sum())
+        return left
+
+    def _convoy(self, load: _Load, rows: Numbers) -> Convoy:
+        codes = load.codes[rows]
+        return self._convoys.of(codes, [self._layouts[code] for code in codes.tolist()])
 
     def _append(self, load: _Load, batch: Batch, row: int) -> None:
         """The window's own way."""

@@ -27,6 +27,7 @@ from hallkeeper.replay.notes import Notes
 from hallkeeper.replay.protective import Protective
 from hallkeeper.replay.window import SharedWindow
 from historian.recording.reader import Recording
+from historian.recording.shape import Segment
 from remediator.playbook import Playbook
 from remediator.protective import METER_METRICS
 from remediator.protective import WINDOW_SECONDS as METER_SECONDS
@@ -129,12 +130,10 @@ class _Run:
     async def run(self, progress: Callable[[int], None]) -> Replayed:
         """Every segment, then the sum."""
         plan, last = self._plan, self._at_ms
-        for table in plan.recording.tables(None):
-            self.feed.learn(table)
         try:
+            self._learn(None, *self._before())
             for segment in self._segments:
-                for table in plan.recording.tables(segment):
-                    self.feed.learn(table)
+                self._learn(segment)
                 self.feed.take(plan.recording.frames(segment))
                 last = segment.until_ms if plan.until_ms is None else min(segment.until_ms, plan.until_ms)
                 await self._through(plan.recording.records(segment), last)
@@ -151,6 +150,16 @@ class _Run:
             frames=self.feed.frames,
             points=self.feed.points,
         )
+
+    def _before(self) -> Sequence[Segment]:
+        """Segments that end before the first: later frames name their layouts."""
+        first = self._segments[0].from_ms if self._segments else 0
+        return [one for one in self._plan.recording.manifest.segments if one.until_ms < first]
+
+    def _learn(self, *segments: Segment | None) -> None:
+        for segment in segments:
+            for table in self._plan.recording.tables(segment):
+                self.feed.learn(table)
 
     async def _through(self, records: Sequence[Record], last_ms: int) -> None:
         """Step by step to the segment's end; what the bus took by a step is known at that step."""
