@@ -261,5 +261,5 @@ class Quantiles(HistogramFunction):
 
 def _openmetrics(value: float) -> str:
     """A number as OpenMetrics writes label values: whole ones with a point."""
-    text = general(value, -1)
+    text = general(value or 0.0, -1)  # minus zero has no sign there
     return text if not math.isfinite(value) or "." in text or "e" in text else f"{text}.0"

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from rules.arrays import Floats, Rows
+from rules.arrays import Bools, Floats, Rows
 from rules.labels import LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.grouping import Grouping, grouped
@@ -53,6 +53,12 @@ def _places(groups: Rows) -> Rows:
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
+def _same(left: Floats, right: Floats) -> Bools:
+    """Equal, or both NaN."""
+    same: Bools = (left == right) | (np.isnan(left) & np.isnan(right))
+    return same
+
+
 def _whole(parameter: float) -> int:
     """How many are wanted. Raises `EvaluationError`, as Prometheus does."""
     if math.isnan(parameter):
@@ -74,27 +80,30 @@ class Extremes(Choosing):
         rows = np.flatnonzero(inner.mask)
         values, groups = inner.values[rows], grouping.group_of[rows]
         keys = -values if self.highest else values
-        order = np.lexsort((inner.labels.ranks[rows], keys, np.isnan(values), groups))
+        order = np.lexsort((keys, np.isnan(values), groups))
+        place = _places(groups[order])
+        if self._tied(keys[order], place, wanted).any():  # only then the labels' order matters: it costs a sort of them
+            order = np.lexsort((inner.labels.ranks[rows], keys, np.isnan(values), groups))
         keys, groups, rows = keys[order], groups[order], rows[order]
-        place = _places(groups)
         kept = place < wanted
-        for group in self._undecided(keys, groups, place, wanted):
-            mine = np.flatnonzero(groups == group)
-            chosen = survivors(keys[mine], inner.labels.ranks[rows[mine]], wanted)
+        for first in self._undecided(keys, place, wanted):
+            mine = slice(first, int(np.searchsorted(groups, groups[first], side="right")))
             kept[mine] = False
-            kept[mine[chosen]] = True
+            kept[first + survivors(keys[mine], inner.labels.ranks[rows[mine]], wanted)] = True
         return _kept(inner, rows[kept])
 
     @staticmethod
-    def _undecided(keys: Floats, groups: Rows, place: Rows, wanted: int) -> list[int]:
-        """Groups of which several equal elements stand at the edge, and better ones before them."""
-        last = np.flatnonzero(place == wanted)  # the first that is left out
-        best = keys[last - wanted]
-        edge, out = keys[last - 1], keys[last]
-        equal = (edge == out) | (np.isnan(edge) & np.isnan(out))
-        better = (best != edge) & ~(np.isnan(best) & np.isnan(edge))
-        undecided: list[int] = groups[last[equal & better]].tolist()
-        return undecided
+    def _tied(keys: Floats, place: Rows, wanted: int) -> Bools:
+        """Of each group that is cut: whether the last that stays and the first that goes are equal."""
+        out = np.flatnonzero(place == wanted)
+        return _same(keys[out - 1], keys[out])
+
+    def _undecided(self, keys: Floats, place: Rows, wanted: int) -> list[int]:
+        """Where groups begin of which several equal elements stand at the edge, and better ones before them."""
+        out = np.flatnonzero(place == wanted)
+        better = ~_same(keys[out - wanted], keys[out - 1])
+        firsts: list[int] = (out[self._tied(keys, place, wanted) & better] - wanted).tolist()
+        return firsts
 
 
 class Lowest(Extremes):
