@@ -1,6 +1,6 @@
 """The `hallkeeper` command: verbs in the manner of kubectl and amtool; data on stdout, messages on stderr.
 
-Exit status: 0 done, 1 a check failed or an error was met, 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 a check failed or an error was met, 2 wrong usage, 3 a console does not answer, 130 interrupted.
 """
 
 import sys
@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-from fleet.errors import HallkeeperError
+from fleet.errors import HallkeeperError, Unreachable
 from hallkeeper import __version__
 
 VERBS = {
@@ -18,6 +18,7 @@ VERBS = {
     **dict.fromkeys(("approve", "deny", "stop", "resume", "lockout", "unlock"), "remediation"),
     "site": "site",
     "rules": "rules",
+    "query": "query",
     "bench": "bench",
     "keys": "keys",
     "record": "record",
@@ -26,7 +27,7 @@ VERBS = {
 """Verb → the module under `hallkeeper.commands` that has it; only that one is imported, so that a daemon starts quickly."""
 GROUPS = {
     "site": "The site file: check it, print its schema.",
-    "rules": "Rule files: check them.",
+    "rules": "Rule files: check, test and explain them.",
     "bench": "Measure speed in CPU-seconds against load from another process.",
     "keys": "Signing keys: make one, show its public half.",
 }
@@ -82,7 +83,7 @@ def main() -> None:
         build(sys.argv[1] if len(sys.argv) > 1 else None)()
     except HallkeeperError as error:
         complain(error)
-        sys.exit(1)
+        sys.exit(3 if isinstance(error, Unreachable) else 1)
     except BaseExceptionGroup as group:
         ours, others = group.split(HallkeeperError)
         for inner in leaves(ours):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fleet.errors import HallkeeperError, Problem, in_order
+from hallkeeper.commands.explaining import explain_rule
 from rules.check import Estimate, estimate, experimental_functions, unknown_metrics
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules
@@ -21,6 +22,7 @@ TEST_FILES = ("*_test.yaml", "*_test.yml")
 """What a folder's unit tests are called."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command("explain")(explain_rule)
 
 
 @app.callback()

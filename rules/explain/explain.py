@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from rules.explain.steps import Anatomy, Element, Step
+from rules.explain.steps import FROM_BELOW, Anatomy, Element, Step
 from rules.explain.target import Target
 from rules.files.durations import duration_text
 from rules.files.model import AlertRule, RecordingRule, RuleGroup, RuleSet
@@ -143,8 +143,8 @@ def _reason(steps: Step, standings: Sequence[Standing], for_ms: int) -> str:
 
 
 def _deepest(step: Step) -> str:
-    """What dropped the target first: the innermost step that says why, on the way of empty steps."""
-    for child in step.children:
+    """What dropped the target: the step that says why, below those that only say that they got nothing."""
+    for child in step.children if step.note in FROM_BELOW else ():
         if child.note:
             found = _deepest(child)
             if found:

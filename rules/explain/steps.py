@@ -35,6 +35,13 @@ from rules.window.window import Window
 
 SHOWN: Final = 8
 """Elements of a step that are shown."""
+NO_INPUT: Final = "nothing to work on"
+NO_LEFT: Final = "the left side has no element"
+NO_RIGHT: Final = "the right side has no element"
+NEITHER: Final = "neither side has an element"
+TOO_FEW: Final = "it takes two samples in the range"
+FROM_BELOW: Final = frozenset({NO_INPUT, NO_LEFT, NO_RIGHT, NEITHER, TOO_FEW})
+"""What a step says when the reason lies below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +127,7 @@ class Anatomy:
             case Binary():
                 return self._why_binary(tree)
             case Aggregate() | Negate() | Subquery():
-                return "nothing to work on"
+                return NO_INPUT
             case Call():
                 return self._why_call(tree)
             case _:
@@ -131,20 +138,20 @@ class Anatomy:
             found = self.elements(tree.arguments[0])
             return "it is there, so it is not absent" if found else "other series are there, so it is not absent"
         if tree.function in {"rate", "increase", "delta", "irate", "idelta", "deriv", "predict_linear"}:
-            return "it takes two samples in the range"
-        return "nothing to work on"
+            return TOO_FEW
+        return NO_INPUT
 
     def _why_binary(self, tree: Binary) -> str:
         left, right = self.elements(tree.left), self.elements(tree.right)
         if tree.op == "or":
-            return "neither side has an element"
+            return NEITHER
         if not left:
-            return "the left side has no element"
+            return NO_LEFT
         if tree.op == "unless":
             return "the right side has a match, so the left is left out"
         everything = _elements_of(self.value(tree.right))
         if not everything:
-            return "the right side has no element"
+            return NO_RIGHT
         pairs = [(mine, other) for mine in left for other in everything if _matches(mine, other, tree)]
         if not pairs:
             return _unmatched(left[0], everything, tree.matching)

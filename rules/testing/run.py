@@ -16,6 +16,7 @@ from rules.testing.document import read_unit_file
 from rules.testing.model import AlertCase, Case, ExprCase, FiringAlert, Setup, UnitFile
 from rules.testing.stage import Stage, StageError, without_sidecars
 from rules.testing.timeline import timeline
+from rules.window.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,26 @@ def run_file(path: Path, *, only: re.Pattern[str] | None = None, as_hallkeeper: 
         verdicts += run.verdicts()
         errors += run.errors
     return FileReport(file=path, verdicts=tuple(verdicts), errors=tuple(errors), warnings=unit.warnings)
+
+
+def staged_at(path: Path, name: str, at_ms: int) -> tuple[RuleSet, Window, int]:
+    """A test's rules, and the window as it is at a time since the test's start; the time itself in Unix milliseconds.
+
+    The first test where no name is given. Raises `HallkeeperError` where there is no such test, and what files can raise.
+    """
+    unit = read_unit_file(path)
+    rules = _rules(unit.rule_files)
+    setup = next((each for each in unit.setups if name in {"", each.name}), None)
+    if setup is None:
+        raise StageError(
+            f"{path} has no test {name!r}, try {', '.join(each.name for each in unit.setups) or 'another file'}"
+        )
+    trees = [rule.tree for group in rules.groups for rule in group.rules]
+    stage = Stage(unit, replace(setup, alerts=(), exprs=()), rules, whole=trees, end_ms=at_ms)
+    for step in range(0, at_ms + 1, unit.interval_ms):
+        stage.evaluate(step)
+    stage.feed(at_ms)
+    return rules, stage.engine.window, setup.start_ms + at_ms
 
 
 def _rules(files: Sequence[Path]) -> RuleSet:

@@ -47,8 +47,20 @@ class _Source:
 class Stage:
     """An engine with the rules of a file and the series of one setup."""
 
-    def __init__(self, unit: UnitFile, setup: Setup, rules: RuleSet, *, models: Sequence[Model] = ()) -> None:
-        """`models` run beside the rules; Prometheus has none. Raises `HallkeeperError` where the rules cannot be taken."""
+    def __init__(
+        self,
+        unit: UnitFile,
+        setup: Setup,
+        rules: RuleSet,
+        *,
+        models: Sequence[Model] = (),
+        whole: Sequence[Tree] = (),
+        end_ms: int = 0,
+    ) -> None:
+        """`models` run beside the rules; Prometheus has none. Of what `whole` reads every sample up to `end_ms` is kept.
+
+        Raises `HallkeeperError` where the rules cannot be taken.
+        """
         self._setup = setup
         self._sources = list(_sources(setup.series))
         self._writer = FrameWriter(1)
@@ -58,7 +70,12 @@ class Stage:
         }
         ordered = [_stepped(group, step) for group in sorted(rules.groups, key=lambda group: _order(unit, group))]
         self._uids = [group.uid for group in ordered]
-        readers = _readers([query for query in self.queries.values() if isinstance(query, Query)], setup.end_ms)
+        queries = [query for query in self.queries.values() if isinstance(query, Query)]
+        trees = [
+            *whole,
+            *(query.tree for query in queries if query.looks_ahead),
+        ]  # asked at the end, whatever their time
+        readers = _readers([query.tree for query in queries], trees, max(setup.end_ms, end_ms))
         self._outside = Outside(external_labels=setup.external_labels, external_url=setup.external_url)
         self._at_ms = setup.start_ms
         self.engine = Engine(
@@ -190,20 +207,16 @@ def _named(labels: Labels) -> SeriesName:
     return dict(labels).get(NAME, ""), tuple(pair for pair in labels if pair[0] != NAME)
 
 
-def _readers(queries: Sequence[Query], end_ms: int) -> RuleGroup:
-    """Rules that are never evaluated and make the window keep what the queries read."""
-    trees: list[Tree] = []
-    for query in queries:
-        trees.append(query.tree)
-        if query.looks_ahead:  # it is asked at the end, whatever its time
-            trees += [_whole(select, end_ms) for select in walk(query.tree) if isinstance(select, Select)]
+def _readers(asked: Sequence[Tree], whole: Sequence[Tree], end_ms: int) -> RuleGroup:
+    """Rules that are never evaluated and make the window keep what the expressions read, of some of them everything."""
+    kept = [_whole(select, end_ms) for tree in whole for select in walk(tree) if isinstance(select, Select)]
     place = Place(file="", line=0, column=0)
     return RuleGroup(
         uid=_READERS,
         name=_READERS,
         rules=tuple(
             RecordingRule(uid=f"{_READERS}/{number}", name=f"query:{number}", expr="", tree=tree, place=place)
-            for number, tree in enumerate(trees)
+            for number, tree in enumerate([*asked, *kept])
         ),
     )
 
