@@ -25,7 +25,8 @@ class Target:
         """
         if not text or ("=" not in text and "~" not in text):
             return cls(text, frozenset({text, text.partition("/")[2]} - {""}), ())
-        tree = parse(text if text.startswith("{") else f"{{{text}}}")
+        inner = text if text.startswith("{") else f"{{{text}}}"
+        tree = parse(f"target{inner}")  # with a name, so that matchers may all be negative
         if not isinstance(tree, Select):
             raise ExpressionError(f"{text!r} is no target, try a name or label matchers", expr=text)
         return cls(text, frozenset(), tree.matchers)
