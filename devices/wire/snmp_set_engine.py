@@ -202,6 +202,18 @@ def _oid(oid: str) -> Any:
     return v2c.ObjectIdentifier(tuple(int(part) for part in oid.split(".")))
 
 
+class Dispatcher(AsyncioDispatcher):  # type: ignore[misc]
+    """pysnmp's, whose clock outlives the conversations of an engine."""
+
+    def send_message(self, outgoing: bytes, domain: tuple[int, ...], address: object) -> None:
+        """A read of an ended conversation that pysnmp asks again goes nowhere: raised here, its error would stop the clock."""
+        try:
+            shot = self.get_transport(domain)
+        except CarrierError:
+            return
+        shot.send_message(outgoing, address)
+
+
 class Engines:
     """pysnmp engines by login: making one costs 30 to 100 ms of CPU, so devices with the same login share it."""
 
@@ -248,7 +260,7 @@ class Engines:
 
 def _new_engine(login: Login) -> SnmpEngine:
     engine = SnmpEngine()
-    engine.register_transport_dispatcher(AsyncioDispatcher(timeout=TICK_SECONDS, loop=asyncio.get_running_loop()))
+    engine.register_transport_dispatcher(Dispatcher(timeout=TICK_SECONDS, loop=asyncio.get_running_loop()))
     if not login.is_v3:
         config.add_v1_system(engine, "login", login.community)
         config.add_target_parameters(engine, "login", "login", "noAuthNoPriv", 1)
