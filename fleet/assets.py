@@ -56,7 +56,8 @@ class Endpoint:
     credentials: str | None
     """Name of a credentials group, or None where the device asks for none."""
     job: str
-    """The kind of source, as in Prometheus: snmp, ipmi, dcgm, node, agent, modbus, fabric, kubernetes."""
+    """The kind of source, as in Prometheus: snmp, ipmi, dcgm, amd, node, smartctl, rdma, agent, modbus, fabric,
+    kubernetes."""
     options: Mapping[str, object] = field(default_factory=dict)
     """What the file says beyond that: `refresh_seconds`, Modbus `unit`, `protective`."""
 

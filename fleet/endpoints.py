@@ -19,6 +19,9 @@ PROFILES = frozenset(
         "openbmc",
         "dcgm",
         "node-exporter",
+        "amd-gpu",
+        "smartctl",
+        "rdma",
         "fabric",
         "sunspec-battery",
         "cdu-modbus",
@@ -28,7 +31,13 @@ PROFILES = frozenset(
 )
 """Device families that Hallkeeper ships; whoever knows more passes them to the loader."""
 
-EXPORTER_PROFILES = {"dcgm": "dcgm", "node": "node-exporter"}
+EXPORTER_PROFILES = {
+    "dcgm": "dcgm",
+    "node": "node-exporter",
+    "amd": "amd-gpu",
+    "smartctl": "smartctl",
+    "rdma": "rdma",
+}
 """Profile of an exporter that names none, by its kind."""
 
 

@@ -43,12 +43,12 @@ class Bmc(Entry):
 class Exporter(Entry):
     """A page of Prometheus text on a node. NetBox: Service."""
 
-    kind: Literal["dcgm", "node"]
-    """dcgm for GPUs, node for node_exporter."""
+    kind: Literal["dcgm", "node", "amd", "smartctl", "rdma"]
+    """dcgm for NVIDIA's GPUs, amd for AMD's, node for node_exporter, smartctl for disks, rdma for hardware counters of ports."""
     address: Annotated[str, Field(min_length=1)]
     """URL of the page."""
     profile: str | None = None
-    """Device family; by kind where left out (dcgm, node-exporter)."""
+    """Device family; by kind where left out (dcgm, node-exporter, amd-gpu, smartctl, rdma)."""
     refresh_seconds: Seconds | None = None
     """How old a value may be inside the exporter: its collect interval (dcgm-exporter -c), in seconds."""
     credentials: str | None = None
