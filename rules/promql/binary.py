@@ -22,7 +22,7 @@ ARITHMETIC: Final[Mapping[str, Operation]] = MappingProxyType(
         "*": np.multiply,
         "/": np.divide,
         "%": np.fmod,
-        "^": np.power,
+        "^": np.float_power,  # numpy's power takes square roots where the exponent is a half: NaN for minus infinity
         "atan2": np.arctan2,
     }
 )

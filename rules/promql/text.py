@@ -47,17 +47,18 @@ def plainly_spelled(expr: str) -> str:
 
 def with_guarded_info(expr: str) -> str:
     """The same with one matcher more in every second argument of `info`: the parser refuses those that may match nothing."""
-    bare, pieces, done = _without_strings(expr), [], 0
+    bare, places = _without_strings(expr), []
     for call in re.finditer(r"\binfo\s*\(", bare):
         opening = _second_braces(bare, call.end())
         if opening is None:
             continue
         closing = bare.find("}", opening)
-        inside = bare[opening + 1 : closing].rstrip()
-        comma = "" if not inside or inside.endswith(",") else ","
-        pieces += [expr[done:closing], f'{comma}{INFO_GUARD}="1"']
-        done = closing
-    return "".join(pieces) + expr[done:]
+        if closing >= 0:
+            inside = bare[opening + 1 : closing].rstrip()
+            places.append((closing, f'{"" if not inside or inside.endswith(",") else ","}{INFO_GUARD}="1"'))
+    for place, guard in sorted(places, reverse=True):  # calls nest: what stands last is put in first
+        expr = expr[:place] + guard + expr[place:]
+    return expr
 
 
 def _second_braces(bare: str, start: int) -> int | None:

@@ -101,6 +101,8 @@ def test_smoothing_factors_are_checked_where_there_is_something_to_smooth(value)
         ("absent(vector(1))", None),
         ("-vector(3)", -3.0),
         ("2 ^ 3 ^ 2", 512.0),
+        ("vector(-Inf) ^ 0.5", math.inf),
+        ("-Inf ^ 0.5", -math.inf),
         ("-2 ^ 2", -4.0),
         ("7 % -4", 3.0),
         ("1 > bool NaN", 0.0),

@@ -125,6 +125,7 @@ INFO = {
         ('info(m, {version=~".+"})', "version", {"v1"}),
         ('info(m, {version=~".*"})', "version", {"v1", ""}),
         ('info(m, {__name__="build_info"})', "revision", {"r", ""}),
+        ('info(info(m, {}), {__name__="build_info", revision!=""})', "version", {"v1"}),
         ('info(m, {__name__=~".+_info", revision!=""})', "revision", {"r"}),
     ],
 )
