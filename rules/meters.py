@@ -60,6 +60,7 @@ class RulesMeters:
             ("hallkeeper_rules_leads", "1 where this engine speaks, 0 where it stands by.", float(self._leads())),
         )
         yield self._alerts(engine)
+        yield from _models(engine)
 
     def _frames(self, engine: Engine) -> CounterMetricFamily:
         counts = engine.window.counts
@@ -87,6 +88,20 @@ class RulesMeters:
         for state, count in counts.items():
             family.add_metric([str(state)], count)
         return family
+
+
+def _models(engine: Engine) -> Iterator[Metric]:
+    """What each model that runs has cost."""
+    steps = CounterMetricFamily("hallkeeper_rules_model_steps", "Steps of a model.", labels=["model"])
+    seconds = CounterMetricFamily("hallkeeper_rules_model_seconds", "Time spent in a model.", labels=["model"])
+    series = GaugeMetricFamily(
+        "hallkeeper_rules_model_series", "Series that a model's last step gave.", labels=["model"]
+    )
+    for name, running in engine.models.running.items():
+        steps.add_metric([name], running.cost.steps)
+        seconds.add_metric([name], running.cost.seconds)
+        series.add_metric([name], running.cost.series)
+    yield from (steps, seconds, series)
 
 
 def _counters(*rows: tuple[str, str, float]) -> Iterator[Metric]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from rules.engine import Engine
 from rules.files.load import load_rules
+from rules.meters import RulesMeters, Tally
 from rules.models.port import History, Input, Kept, Output, Series, Step
 from rules.models.rows import carried, remembered
 
@@ -184,3 +186,13 @@ def test_numbers_kept_follow_their_series_whatever_order_they_come_in(engine_wit
     turned = table.take(np.array([1, 0]))
     assert carried(kept, turned, {"sum": 0.0})["sum"].tolist() == [2.0, 1.0]
     assert carried(kept, table.take(np.array([1])), {"sum": 0.0, "new": 7.0})["new"].tolist() == [7.0]
+
+
+def test_what_each_model_costs_is_on_the_page_of_metrics(engine_with) -> None:
+    b = engine_with(Charge())
+    b.at(0, {ONE: 10.0, TWO: 1.0})
+    registry = CollectorRegistry()
+    RulesMeters(registry, lambda: b.engine, Tally(), lambda: True)
+    assert registry.get_sample_value("hallkeeper_rules_model_steps_total", {"model": "charge"}) == 1
+    assert registry.get_sample_value("hallkeeper_rules_model_series", {"model": "charge"}) == 2
+    assert registry.get_sample_value("hallkeeper_rules_model_seconds_total", {"model": "charge"}) > 0
