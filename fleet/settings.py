@@ -19,7 +19,7 @@ from fleet.references import SecretRef, secret_problems
 from fleet.thresholds import THRESHOLDS
 from fleet.thresholds.checks import threshold_problems
 
-DAEMONS = ("collectors", "rules", "remediator", "protective", "oncall")
+DAEMONS = ("collectors", "rules", "remediator", "protective", "oncall", "historian")
 """Services with an address of their own beside the console's, in the order of their default ports."""
 Mode = Literal["observe", "approve", "enforce"]
 Role = Literal["service", "operator", "admin"]
@@ -69,6 +69,15 @@ class Remediation(Entry):
     """By playbook name; a playbook that is not named observes."""
     policies: FilePath | None = None
     """File of pre-armed, expiring policies."""
+
+
+class Historian(Entry):
+    """What is kept beyond the bus."""
+
+    recordings: FilePath | None = None
+    """Folder of a recording that is kept all the time, for replay and for SQL; none where left out."""
+    keep_hours: Annotated[float, Field(gt=0, le=8784)] = 24.0
+    """Hours of it that are kept; 640 nodes take about 0.6 GB an hour (a default to tune)."""
 
 
 class TrustedKey(Entry):
@@ -151,6 +160,8 @@ class Settings(Entry):
     """What may be done by itself."""
     keys: Keys = Keys()
     """Keys that sign and keys that are believed."""
+    historian: Historian = Historian()
+    """What is kept beyond the bus."""
     intervals: Intervals = Intervals()
     """Seconds between two reads, by signal."""
     thresholds: Annotated[

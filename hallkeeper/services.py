@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from bus.metrics import show
 from bus.port import Bus, open_bus
 from fleet.clock import Clock, SystemClock
+from fleet.errors import HallkeeperError
 from fleet.loader import load_site
 from fleet.model import Site
 from fleet.secrets import read_secret
@@ -178,6 +179,25 @@ def _console(workshop: Workshop) -> Service:
     )
 
 
+def _historian(workshop: Workshop) -> Service:
+    from historian.recorder import Recorder, signers
+
+    settings, site = workshop.settings, workshop.site
+    if settings.historian.recordings is None:
+        raise HallkeeperError("the historian has nothing to keep, try historian.recordings in hallkeeper.yaml")
+    return Recorder(
+        workshop.bus,
+        workshop.clock,
+        workshop.registry,
+        settings.historian.recordings,
+        site=site.path,
+        name=site.name,
+        version=__version__,
+        trusted=signers(settings),
+        keep_hours=settings.historian.keep_hours,
+    )
+
+
 MAKERS: dict[str, Callable[[Workshop], Service]] = {
     "collectors": _collectors,
     "rules": _rules,
@@ -185,4 +205,5 @@ MAKERS: dict[str, Callable[[Workshop], Service]] = {
     "protective": _protective,
     "oncall": _oncall,
     "console": _console,
+    "historian": _historian,
 }

@@ -15,6 +15,7 @@ from bus.errors import BusError
 from bus.port import Bus, Consumer, Record
 from bus.topics import ALERTS, COMMANDS, EVENTS, FRAMES
 from fleet.clock import Clock
+from fleet.settings import Settings
 from historian.recording.shape import TrustedSigner
 from historian.recording.writer import RecordingWriter
 
@@ -144,3 +145,11 @@ class Recorder:
             self._meters.points.inc(segment.points)
             self._meters.frames.inc(0 if segment.frames is None else segment.frames.rows)
             self._meters.last.set(segment.until_ms / 1000)
+
+
+def signers(settings: Settings) -> dict[str, TrustedSigner]:
+    """The public keys that are believed now: replay believes them too."""
+    return {
+        name: TrustedSigner(public=key.public, role=key.role, name=key.name)
+        for name, key in settings.keys.trusted.items()
+    }

@@ -17,8 +17,8 @@ from hallkeeper import __version__
 from hallkeeper.instants import instant_ms
 from hallkeeper.logs import configure_logs
 from hallkeeper.preflight import partitions
-from historian.recorder import HOUR_MS, Recorder
-from historian.recording.shape import Manifest, TrustedSigner
+from historian.recorder import HOUR_MS, Recorder, signers
+from historian.recording.shape import Manifest
 
 
 def record(
@@ -77,11 +77,3 @@ async def _record(
         return recorder.writer.manifest
     finally:
         await bus.close()
-
-
-def signers(settings: Settings) -> dict[str, TrustedSigner]:
-    """The public keys that are believed now: replay believes them too."""
-    return {
-        name: TrustedSigner(public=key.public, role=key.role, name=key.name)
-        for name, key in settings.keys.trusted.items()
-    }

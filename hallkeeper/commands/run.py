@@ -18,6 +18,8 @@ from hallkeeper.services import serve
 from hallkeeper.supervisor import ChildSpec, Supervisor
 
 SERVICES = ("collectors", "rules", "remediator", "protective", "oncall", "console")
+OPTIONAL = ("historian",)
+"""Services that run only where the settings ask for them."""
 LANES = ("corrective", "protective")
 
 SETTINGS = typer.Option("--settings", "-s", help="The installation's hallkeeper.yaml.")
@@ -26,14 +28,16 @@ SETTINGS = typer.Option("--settings", "-s", help="The installation's hallkeeper.
 def run(
     services: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Which: {', '.join(SERVICES)}; all of them, with the actuators, when left out."),
+        typer.Argument(
+            help=f"Which: {', '.join((*SERVICES, *OPTIONAL))}; all that the settings ask for, with the actuators, when left out."
+        ),
     ] = None,
     settings: Annotated[Path, SETTINGS] = Path("hallkeeper.yaml"),
 ) -> None:
     """Run services as long-running daemons: systemd notify, SIGTERM drains, SIGHUP reloads."""
-    unknown = [name for name in services or () if name not in SERVICES]
+    unknown = [name for name in services or () if name not in (*SERVICES, *OPTIONAL)]
     if unknown:
-        raise typer.BadParameter(f"no service {', '.join(unknown)}; try: {', '.join(SERVICES)}")
+        raise typer.BadParameter(f"no service {', '.join(unknown)}; try: {', '.join((*SERVICES, *OPTIONAL))}")
     if not services:
         supervise(settings)
         return
@@ -49,17 +53,18 @@ def supervise(path: Path) -> None:
     settings, site = look_over(path)
     usable(settings.data)
     clock = SystemClock()
-    supervisor = Supervisor(children(path), folder=settings.data / "run", clock=clock, spawn=WarmSpawner())
+    wanted = OPTIONAL if settings.historian.recordings is not None else ()
+    supervisor = Supervisor(children(path, wanted), folder=settings.data / "run", clock=clock, spawn=WarmSpawner())
     with sole(settings.data):
         asyncio.run(meet_bus(settings, clock, partitions=partitions(site)))
         asyncio.run(_until_signal(supervisor))
 
 
-def children(settings: Path) -> Sequence[ChildSpec]:
-    """What runs on one machine: services, and one actuator a lane."""
+def children(settings: Path, optional: Sequence[str] = ()) -> Sequence[ChildSpec]:
+    """What runs on one machine: services, with those that the settings ask for, and one actuator a lane."""
     daemons = [
         ChildSpec(name=name, argv=[sys.executable, "-m", "hallkeeper", "run", name, "--settings", str(settings)])
-        for name in SERVICES
+        for name in (*SERVICES, *optional)
     ]
     actuators = [
         ChildSpec(
