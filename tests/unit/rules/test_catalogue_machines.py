@@ -88,7 +88,7 @@ CLEARINGS = [
     one("gpu-amd", "AmdGpuHot", f"gpu_junction_temperature{{{G}}}", (96.0, 91.0, 89.0), 60),
     one("gpu-jobs", "JobRankSlow", f"job_rank_slowdown_ratio{{{RANK}}}", (0.06, 0.03, 0.02), 300, hot_seconds=330, step_seconds=10, always={f"job_rank_slowdown_score{{{RANK}}}": 4.0}),
     one("node-hardware", "ClockOff", 'node_timex_offset_seconds{asset="n1",node="n1"}', (-0.2, 0.08, 0.04), 60, hot_seconds=90),
-    one("fabric", "FabricPortDown", f"node_infiniband_state_id{{{P}}}", (1.0, 2.0, 4.0), 0, before=[(600, {f"node_infiniband_state_id{{{P}}}": 4.0})], step_seconds=2),
+    one("fabric", "FabricPortInactive", f"node_infiniband_state_id{{{P}}}", (1.0, 2.0, 4.0), 0, before=[(600, {f"node_infiniband_state_id{{{P}}}": 4.0})], step_seconds=2),
     rated("fabric", "FabricLinkRecovering", f"node_infiniband_link_error_recovery_total{{{P}}}", (0.2, 0.05, 0.0), 300, 420, between_seconds=360, step_seconds=10, window=300),
     rated("fabric", "FabricReceiveErrors", f"node_infiniband_port_errors_received_total{{{P}}}", (20.0, 7.0, 0.0), 300, 180, between_seconds=120, step_seconds=5),
     rated("fabric", "FabricDiscards", f"node_infiniband_port_discards_transmitted_total{{{P}}}", (200.0, 70.0, 0.0), 300, 180, between_seconds=120, step_seconds=5),
