@@ -34,6 +34,8 @@ from rules.promql.tree import (
     Subquery,
     Text,
     Tree,
+    Type,
+    type_of,
 )
 
 SET_OPERATORS: Final = frozenset({"and", "or", "unless"})
@@ -144,16 +146,21 @@ class _Translator:
         op, modifier = str(node.op), node.modifier
         if op not in AGGREGATIONS:
             raise self.refuse(f"aggregation {op} is not supported", op)
+        parameter = None if node.param is None else self.tree(node.param)
+        if parameter is not None and op != "count_values" and type_of(parameter) is not Type.SCALAR:
+            raise self.refuse(f"{op} takes a scalar as its parameter", op)
         return Aggregate(
             op,
             self.tree(node.expr),
-            None if node.param is None else self.tree(node.param),
+            parameter,
             tuple(modifier.labels) if modifier is not None else (),
             modifier is not None and str(modifier.type).endswith("Without"),
         )
 
     def _call(self, node: Any) -> Call:
         name = str(node.func.name)
+        if name == "info" and len(node.args) > 1 and node.args[1].name is not None:
+            raise self.refuse("info() takes label matchers as its second argument, no metric", name)
         if name in NATIVE_ONLY:
             raise self.refuse(f"{name}() reads native histograms, and only classic ones are supported", name)
         if name not in FUNCTIONS:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rules.promql.errors import EvaluationError
+from rules.promql.errors import EvaluationError, ExpressionError
+from rules.promql.parse import parse
 
 FOUR = {f'x{{i="{i}",g="{g}"}}': str(v) for i, g, v in (("a", "1", 3), ("b", "1", 1), ("c", "2", 3), ("d", "2", "NaN"))}
 
@@ -131,6 +132,15 @@ INFO = {
 )
 def test_info_brings_the_labels_of_info_series(values, expr, label, expected) -> None:
     assert set(values(label, INFO, expr)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expr", "said"),
+    [("limitk(x, y)", "limitk takes a scalar"), ('info(m, target_info{job="j"})', "takes label matchers")],
+)
+def test_what_the_parser_lets_through_is_refused(expr, said) -> None:
+    with pytest.raises(ExpressionError, match=said):
+        parse(expr)
 
 
 def test_the_newer_of_two_info_series_counts_and_equal_ones_clash(values, ask) -> None:
