@@ -133,9 +133,9 @@ PLANT = (
         counter("site_water_liters_total", "Water that the site has taken in (WUE)", rate=10_000),
     ),
     *produced_by(
-        "recorded by rules/catalogue/emissions.yaml",
+        "recorded by rules/catalogue/emissions.yaml and permit.yaml",
         gauge("emissions_nox_valid_ratio", "NOx at 15 % oxygen while the unit runs and its analyser counts", 0, 0.01),
-        state("emissions_running_state", "Whether a unit with an analyser runs", NO_YES),
+        state("emissions_running_state", "1 while a unit runs, absent otherwise", NO_YES),
         gauge("emissions_nox_4h_ratio", "NOx, mean of four hours of operation, where 75 % are valid (B25)", 0, 0.01),
         gauge(
             "emissions_nox_4h_forecast_ratio", "The next 4-h mean, if this quarter of an hour goes on (B25)", 0, 0.01
@@ -143,7 +143,7 @@ PLANT = (
         gauge("emissions_nox_30d_ratio", "NOx, mean of 30 days, where 75 % of operation are valid (B26)", 0, 0.01),
     ),
     *produced_by(
-        "recorded by rules/catalogue/site.yaml",
+        "recorded by rules/catalogue/site.yaml, energy.yaml and efficiency.yaml",
         gauge(
             "site_power_watts",
             "Power that the site takes: grid, generators and storage together (B13, B15)",
@@ -190,10 +190,13 @@ PLANT = (
         gauge(
             "site_renewable_energy_factor_ratio", "REF: renewable energy over all, not matched", 0, 100, labels=WINDOW
         ),
-        gauge("site_ride_through_seconds", "How long storage carries the site, less its reserve (B18)", -1e7, 1e9),
-        gauge("site_storage_power_watts", "Power that storage can give now (B19)", 0, 1e10),
         gauge(
             "power_redundancy_level", "Sources available beyond those needed, k of N+k (B22)", -100, 100, labels=SOURCE
         ),
+    ),
+    *produced_by(
+        "recorded by rules/catalogue/bess.yaml",
+        gauge("site_ride_through_seconds", "How long storage carries the site, less its reserve (B18)", -1e7, 1e9),
+        gauge("site_storage_power_watts", "Power that storage can give now (B19)", 0, 1e10),
     ),
 )

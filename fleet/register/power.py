@@ -76,7 +76,7 @@ POWER = (
         ),
     ),
     *produced_by(
-        "recorded by rules/catalogue/power.yaml",
+        "recorded by rules/catalogue/power.yaml and feeders.yaml",
         gauge("phase_imbalance_ratio", "Largest deviation of a phase current from the mean, over the mean (B06)", 0, 3),
         gauge(
             "rack_one_feed_load_ratio",

@@ -1,11 +1,15 @@
 """Hallkeeper's own series: of its samples, its alerts, and its services."""
 
-from fleet.register.metric import NO_YES, counter, gauge, produced_by, state
+from fleet.register.metric import counter, gauge, produced_by, state
 
 SERVICE = (
     *produced_by(
         "collectors",
-        state("up", "Whether a target answered its last read (A35, A42, B11, C19, D02)", {0: "silent", 1: "answered"}),
+        state(
+            "up",
+            "Whether a target answered its last read (A35, A42, B11, C19, D02, E02, E03, E04)",
+            {0: "silent", 1: "answered"},
+        ),
     ),
     *produced_by(
         "rules",
@@ -31,29 +35,11 @@ SERVICE = (
     ),
     *produced_by(
         "Hallkeeper's services, on their /metrics",
-        gauge(
-            "hallkeeper_consumer_lag_seconds",
-            "How far a consumer is behind the bus (E01)",
-            0,
-            labels=("group", "topic"),
-        ),
-        gauge("hallkeeper_poll_success_ratio", "Targets that answered, of those asked (E02)", 0, 1),
-        gauge(
-            "hallkeeper_sample_latency_seconds",
-            "Time from a sample's stamp to its evaluation (E03)",
-            -3_600,
-            1e6,
-            labels=("quantile",),
-        ),
-        gauge(
-            "hallkeeper_heartbeat_timestamp_seconds",
-            "When Hallkeeper last told its outside watcher that it lives (E04)",
-            0,
-        ),
-        gauge("hallkeeper_action_failure_ratio", "Failed acts, of the last twenty (E05)", 0, 1, labels=("class",)),
-        state("hallkeeper_mass_failure_freeze", "Whether acts are frozen for a mass failure (E06, A26, D02)", NO_YES),
-        gauge("hallkeeper_duplicate_ratio", "Events seen before, of all (E07)", 0, 1, labels=("topic",)),
-        counter("hallkeeper_late_events_total", "Events older than 60 s on arrival (E07)", labels=("topic",)),
-        counter("hallkeeper_asset_map_mismatches_total", "Outlets whose watts did not follow an act (E08)"),
+        gauge("hallkeeper_rules_lag_seconds", "Age of the newest frame of the slowest partition (E01)", -3_600, 1e9),
+        counter("hallkeeper_rules_frames_total", "Frames by what became of them (E07)", labels=("fate",)),
+        counter("hallkeeper_rules_device_events_total", "Device events counted (E07)"),
+        counter("hallkeeper_rules_late_events_total", "Device events older than 60 s on arrival (E07)"),
+        counter("hallkeeper_remediation_acts_total", "Acts that ended (E05, E08)", labels=("verb", "outcome")),
+        gauge("hallkeeper_remediation_frozen", "Reasons for which automation stands still (E06)", 0, 1e6),
     ),
 )

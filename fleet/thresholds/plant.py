@@ -127,14 +127,6 @@ PLANT: Mapping[str, Threshold] = MappingProxyType(
             low=1.0,
             high=100.0,
         ),
-        "generator_start_seconds": Threshold(
-            60.0,
-            "seconds",
-            "A generator string must run so long after its start (B21)",
-            "default to tune; 10 s where NFPA 110 type 10 is asked for",
-            low=1.0,
-            high=600.0,
-        ),
         "generator_fuel_pressure_low_pascals": Threshold(
             100_000.0,
             "pascals",

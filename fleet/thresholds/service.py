@@ -15,5 +15,29 @@ SERVICE: Mapping[str, Threshold] = MappingProxyType(
             low=0.1,
             high=600.0,
         ),
+        "poll_success_low_ratio": Threshold(
+            0.95,
+            "ratio",
+            "Too many targets of one kind do not answer (E02)",
+            "default to tune",
+            low=0.1,
+            high=1.0,
+        ),
+        "safety_sample_age_seconds": Threshold(
+            3.0,
+            "seconds",
+            "Readings of phase currents or coolant flow are late (E03)",
+            "default to tune: polled each second, and 2 s for the way",
+            low=0.1,
+            high=600.0,
+        ),
+        "sample_age_seconds": Threshold(
+            40.0,
+            "seconds",
+            "Readings are late (E03)",
+            "default to tune: the slowest usual poll of 30 s, and 10 s for the way",
+            low=1.0,
+            high=3600.0,
+        ),
     }
 )
