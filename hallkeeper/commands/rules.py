@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from fleet.errors import HallkeeperError, Problem, in_order
+from fleet.errors import HallkeeperError, Problem
 from hallkeeper.commands.explaining import explain_rule
-from rules.check import Estimate, estimate, experimental_functions, unknown_metrics
+from rules.check import Estimate, estimate, experimental_functions, long_look_backs, unknown_metrics
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules
 from rules.files.model import RuleSet
@@ -46,7 +46,12 @@ def check(
     warnings: tuple[Problem, ...] = ()
     try:
         found = load_rules(files)
-        warnings = in_order([*unknown_metrics(found), *experimental_functions(found)])
+        warnings = tuple(
+            sorted(
+                [*unknown_metrics(found), *long_look_backs(found), *experimental_functions(found)],
+                key=lambda each: (each.file, each.line, each.column),
+            )
+        )
     except RuleFileError as error:
         problems = error.problems
     costs = None if found is None else estimate(found, series)
