@@ -4,14 +4,15 @@ A table is immutable and compared by identity, so whoever derives something from
 result for as long as the table stays the same object.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final, Self
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 import xxhash
 
-from rules.arrays import Bools, Codes, Hashes, Rows
+from rules.arrays import Bools, Codes, Hashes, Rows, distinct
 
 NAME: Final = "__name__"
 METADATA: Final = (NAME, "__type__", "__unit__")
@@ -29,6 +30,7 @@ class Strings:
         self._codes: dict[str, int] = {"": 0}
         self.values: list[str] = [""]
         self._hashes: Hashes = np.zeros(_FIRST_SIZE, dtype=np.uint64)
+        self._tables: WeakValueDictionary[tuple[int, int], LabelTable] = WeakValueDictionary()
 
     def code(self, value: str) -> int:
         """The value's number, given out at first sight."""
@@ -43,9 +45,18 @@ class Strings:
         self._hashes[code] = xxhash.xxh3_64_intdigest(value.encode("utf-8", "surrogatepass"))
         return code
 
+    def known(self, value: str) -> int:
+        """The value's number; -1 where it was never seen."""
+        return self._codes.get(value, -1)
+
     def hashes(self, codes: Codes) -> Hashes:
         """xxh3_64 of each value."""
         return self._hashes[codes]
+
+    def one_of(self, table: "LabelTable") -> "LabelTable":
+        """The first table with these label sets in this order: what is derived from equal tables is derived once."""
+        key = (table.size, xxhash.xxh3_64_intdigest(table.hashes.tobytes()))
+        return self._tables.setdefault(key, table)
 
 
 class LabelTable:
@@ -56,6 +67,8 @@ class LabelTable:
         self.strings = strings
         self.columns: dict[str, Codes] = {name: codes for name, codes in columns.items() if codes.any()}
         self.size = size
+        self.derived: dict[Hashable, Any] = {}
+        """What others made of the table and keep for as long as it lives."""
 
     @classmethod
     def of(cls, strings: Strings, rows: Sequence[Iterable[tuple[str, str]]]) -> Self:
@@ -77,7 +90,10 @@ class LabelTable:
             return tables[0]
         names = dict.fromkeys(name for table in tables for name in table.columns)
         columns = {name: np.concatenate([table.codes(name) for table in tables]) for name in names}
-        return cls(strings, columns, sum(table.size for table in tables))
+        joined = cls(strings, columns, sum(table.size for table in tables))
+        if tables:
+            joined.__dict__["hashes"] = np.concatenate([table.hashes for table in tables])
+        return joined
 
     def codes(self, name: str) -> Codes:
         """The column of a label; zeros where the table does not have it."""
@@ -92,7 +108,10 @@ class LabelTable:
 
     def take(self, rows: Rows) -> "LabelTable":
         """Only these rows, in this order."""
-        return LabelTable(self.strings, {name: codes[rows] for name, codes in self.columns.items()}, len(rows))
+        taken = LabelTable(self.strings, {name: codes[rows] for name, codes in self.columns.items()}, len(rows))
+        if "hashes" in self.__dict__:
+            taken.__dict__["hashes"] = self.hashes[rows]
+        return taken
 
     def drop(self, names: Collection[str]) -> "LabelTable":
         """Without these labels; the table itself where it has none of them."""
@@ -135,7 +154,7 @@ class LabelTable:
     @cached_property
     def unique(self) -> bool:
         """No two rows carry the same label set."""
-        return len(np.unique(self.hashes)) == self.size
+        return distinct(self.hashes)
 
     @cached_property
     def sorted_rows(self) -> Rows:
@@ -153,14 +172,21 @@ class LabelTable:
     @cached_property
     def nameless(self) -> "LabelTable":
         """Without the metric's name, and its type and unit where they are labels."""
-        return self.drop(METADATA)
+        found = self.drop(METADATA)
+        if found is not self and "hashes" in self.__dict__:
+            found.__dict__["hashes"] = self.hashes - self.hashed(METADATA)
+        return self.strings.one_of(found)
 
     def signatures(self, names: Collection[str], *, on: bool) -> Hashes:
         """64 bits a row over the labels `names` (on), or over all others but the metric's name, type and unit."""
-        if on:
-            return self.hashed(set(names))
-        left_out = {*METADATA, *names}
-        return self.hashed(name for name in self.columns if name not in left_out)
+        table = self if on and set(names) & set(METADATA) else self.nameless
+        key = ("signatures", on, frozenset(names))
+        if key not in table.derived:
+            left_out = {*METADATA, *names}
+            of = set(names) if on else {name for name in table.columns if name not in left_out}
+            table.derived[key] = table.hashed(of)
+        found: Hashes = table.derived[key]
+        return found
 
     def matching(self, name: str, wanted: "Bools") -> Bools:
         """Rows whose value of the label has its bit set in `wanted`, which is indexed by code."""

@@ -52,7 +52,17 @@ class Grouping:
 
 
 def grouped(labels: LabelTable, names: Collection[str], *, without: bool) -> Grouping:
-    """Group by these labels, or by all others but the metric's name."""
+    """Group by these labels, or by all others but the metric's name; once for all metrics with the same series."""
+    if not set(names) & set(METADATA):
+        labels = labels.nameless
+    key = ("grouping", without, frozenset(names))
+    if key not in labels.derived:
+        labels.derived[key] = _grouped(labels, names, without=without)
+    found: Grouping = labels.derived[key]
+    return found
+
+
+def _grouped(labels: LabelTable, names: Collection[str], *, without: bool) -> Grouping:
     keys = labels.signatures(names, on=not without)
     _, first, found = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)  # groups in the order of their first rows: members side by side stay so

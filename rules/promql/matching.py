@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows
+from rules.arrays import Bools, Floats, Hashes, Rows
 from rules.labels import METADATA, LabelTable
 from rules.promql.errors import EvaluationError
 from rules.promql.tree import Card, Matching
@@ -37,8 +38,21 @@ class Signatures:
     def of(cls, left: LabelTable, right: LabelTable, matching: Matching) -> "Signatures":
         """Number the signatures of both tables together."""
         both = [table.signatures(matching.labels, on=matching.on) for table in (left, right)]
+        if set(matching.labels) & set(METADATA):
+            return cls._of(both)
+        known = left.nameless.derived.setdefault(
+            ("matches", matching.on, frozenset(matching.labels)), WeakKeyDictionary()
+        )
+        found: Signatures | None = known.get(right.nameless)
+        if found is None:
+            found = known[right.nameless] = cls._of(both)
+        return found
+
+    @classmethod
+    def _of(cls, both: list[Hashes]) -> "Signatures":
         distinct, numbers = np.unique(np.concatenate(both), return_inverse=True)
-        return cls(numbers[: left.size], numbers[left.size :], len(distinct))
+        size = len(both[0])
+        return cls(numbers[:size], numbers[size:], len(distinct))
 
     def seen(self, rows: Rows, present: Bools | None) -> Bools:
         """For each signature whether a present row has it."""
@@ -126,8 +140,21 @@ class Join:
         if self.swapped:
             self._many, self._one = self._one, self._many
         self._signatures = signatures.count
-        self._static = len(np.unique(self._one)) == len(self._one)
+        self._static = bool((np.bincount(self._one, minlength=1) < 2).all())
         self._tables, self._partners, self._pairs = (left, right), None, None
+        if self._static and self._drops_name and not set(self.matching.include) & set(METADATA):
+            self._pairs = self._shared(left, right)
+
+    def _shared(self, left: LabelTable, right: LabelTable) -> Pairs:
+        """The pairs where every signature has one partner at most: the same for all metrics with the same series."""
+        many, one = (right, left) if self.swapped else (left, right)
+        known = many.nameless.derived.setdefault(("pairs", self.matching), WeakKeyDictionary())
+        found: Pairs | None = known.get(one.nameless)
+        if found is None:
+            self._find_partners(np.arange(one.size), many.nameless, one.nameless)
+            assert self._pairs is not None
+            found = known[one.nameless] = self._pairs
+        return found
 
     def _find_partners(self, rows: Rows, many: LabelTable, one: LabelTable) -> None:
         """Match the many side with these rows of the one side."""
@@ -149,7 +176,7 @@ class Join:
         kept = many.take(rows)
         labels = result_labels(kept.drop(METADATA) if self._drops_name else kept, one.take(found), self.matching)
         if self.matching.card is Card.ONE_TO_ONE:
-            distinct = len(np.unique(signature)) == len(signature)
+            distinct = bool((np.bincount(signature, minlength=1) < 2).all())
         else:
             distinct = labels.unique
         return Pairs(None if len(rows) == many.size else rows, found, signature, labels, distinct and labels.unique)

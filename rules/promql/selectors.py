@@ -67,11 +67,16 @@ def matching_rows(labels: LabelTable, matchers: Sequence[Matcher]) -> Bools:
     for matcher in matchers:
         if matcher.name == NAME:
             continue
+        codes, strings = labels.codes(matcher.name), labels.strings
+        if matcher.match in {Match.EQUAL, Match.NOT_EQUAL}:
+            same = codes == strings.known(matcher.value)
+            chosen &= same if matcher.match is Match.EQUAL else ~same
+            continue
         satisfied = predicate(matcher)
-        codes = labels.codes(matcher.name)
-        distinct, inverse = np.unique(codes, return_inverse=True)
-        values = labels.strings.values
-        chosen &= np.array([satisfied(values[code]) for code in distinct.tolist()], dtype=np.bool_)[inverse]
+        wanted = np.zeros(len(strings.values), dtype=np.bool_)
+        distinct = np.flatnonzero(np.bincount(codes))
+        wanted[distinct] = [satisfied(strings.values[code]) for code in distinct.tolist()]
+        chosen &= wanted[codes]
     return chosen
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rules.arrays import Bools, Floats, Rows, some
+from rules.arrays import Bools, Floats, Rows, distinct, some
 from rules.labels import METADATA, LabelTable
 from rules.promql.errors import EvaluationError
 
@@ -59,7 +59,7 @@ class Vector:
         """Itself. Raises `EvaluationError` where two present rows carry the same label set."""
         if not self.labels.unique:
             hashes = self.labels.hashes if self.present is None else self.labels.hashes[self.present]
-            if len(np.unique(hashes)) != len(hashes):
+            if not distinct(hashes):
                 raise EvaluationError("vector cannot contain metrics with the same labelset")
         return self
 

@@ -46,7 +46,7 @@ class Layout:
     """For each kept series its place in the frame."""
     names: frozenset[str]
     version: int = -1
-    """Of the window's structure, for which the parts below hold."""
+    """Of the window's places, for which the parts below hold."""
     streams: list[tuple[int, list[Part]]] = field(default_factory=list)
     readers: object = None
     """What the owner of the window derived from `names`."""
@@ -64,8 +64,10 @@ class Layout:
         return [(ring, ring_of == number) for number, ring in enumerate(rings)]
 
 
-def assign(layout: Layout, at: int, board: Board, streams: Streams) -> None:
+def assign(layout: Layout, at: int, board: Board, streams: Streams) -> bool:
     """Give every row of a new layout its stream: its own, or the layout's largest, or a new one.
+
+    Whether other layouts must find their parts again: it took rows of another source, or a part of a stream.
 
     `at` is the time of the frame that brought it: a late one must not add rows to a stream that already has later samples.
     """
@@ -75,10 +77,10 @@ def assign(layout: Layout, at: int, board: Board, streams: Streams) -> None:
     for stream in owned[foreign].tolist():  # the series moved to this source: its old one writes it no more
         streams.rows[stream] -= 1
     owned[foreign] = -1
-    _split(layout.source, rows, owned, board, streams)
+    others = _split(layout.source, rows, owned, board, streams) or bool(foreign.any())
     homeless = owned < 0
     if not homeless.any():
-        return
+        return others
     found, counts = np.unique(owned[~homeless], return_counts=True)
     home = int(found[counts.argmax()]) if len(found) else -1
     if home < 0 or at <= streams.latest[home]:
@@ -89,6 +91,7 @@ def assign(layout: Layout, at: int, board: Board, streams: Streams) -> None:
         beginning = rows[homeless & inside]
         if len(beginning):
             board.begin(beginning, home, int(streams.heads[home]), ring.allocate(len(beginning)))
+    return others or bool(len(found))
 
 
 def _split(source: str, rows: Rows, owned: Rows, board: Board, streams: Streams) -> bool:

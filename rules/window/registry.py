@@ -1,6 +1,7 @@
 """Which rows a layout's series have, made where they are new; and rows that move to a deeper ring, or go."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +48,7 @@ def registered(table: SeriesTable, owner: Owner) -> Layout:
     by_name: dict[str, list[int]] = {}
     for number, (name, _) in enumerate(series):
         by_name.setdefault(name, []).append(number)
+    _make_room(owner, {name: {hashes[number] for number in numbers} for name, numbers in by_name.items()})
     blocks: list[Block] = []
     entries: list[tuple[int, int, int]] = []
     for name, numbers in by_name.items():
@@ -73,7 +75,7 @@ def registered(table: SeriesTable, owner: Owner) -> Layout:
 
 def _with_rows(owner: Owner, name: str, labels: LabelTable, numbers: list[int], hashes: list[int]) -> Block:
     """The metric's block, with a row for each of these series as far as memory allows."""
-    block = owner.board.blocks.get(name) or _new_block(owner, name)
+    block = owner.board.blocks[name]
     fresh: dict[int, int] = {}
     for number in numbers:
         if hashes[number] not in block.index:
@@ -81,23 +83,30 @@ def _with_rows(owner: Owner, name: str, labels: LabelTable, numbers: list[int], 
     if fresh and not owner.has_room(block.ring, len(fresh)):
         owner.counts.refused_series += len(fresh)
     elif fresh:
-        size = block.size + len(fresh)
-        if not owner.board.fits(block, size):
-            owner.board.lay_out({name: size})
-            owner.moved()
         block.extend(labels.take(np.array(list(fresh.values()), dtype=np.int64)), list(fresh))
     return block
 
 
-def _new_block(owner: Owner, name: str) -> Block:
-    need = owner.needs.of(name)
-    assert need is not None
-    ring = owner.ring_for(need.depth_ms)
-    block = Block(name=name, strings=owner.strings, ring=ring, depth_ms=need.depth_ms, counter=need.counter)
-    owner.board.blocks[name] = block
-    owner.board.lay_out({name: 0})
-    owner.moved()
-    return block
+def _make_room(owner: Owner, wanted: Mapping[str, AbstractSet[int]]) -> None:
+    """Rows for series by metric and hash: the board is laid out once for all of them, where it must be."""
+    board, wider = owner.board, {}
+    for name, hashes in wanted.items():
+        block = board.blocks.get(name)
+        if block is None:
+            need = owner.needs.of(name)
+            assert need is not None
+            ring = owner.ring_for(need.depth_ms)
+            board.blocks[name] = Block(
+                name=name, strings=owner.strings, ring=ring, depth_ms=need.depth_ms, counter=need.counter
+            )
+            wider[name] = len(hashes)
+            continue
+        size = block.size + sum(row_hash not in block.index for row_hash in hashes)
+        if not board.fits(block, size):
+            wider[name] = size
+    if wider:
+        board.lay_out(wider)
+        owner.moved()
 
 
 def move(blocks: Sequence[Block], ring: Ring, board: Board, streams: Streams) -> None:

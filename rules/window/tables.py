@@ -24,6 +24,8 @@ class Tables:
         self._told: OrderedDict[int, None] = OrderedDict()
         """Digests of tables seen: they are told again every five minutes."""
         self._parked: deque[Frame] = deque()
+        self._newest: SeriesTable | None = None
+        """As it was read: its first frame follows at once."""
         self.parked = 0
         """Frames that had to wait."""
         self.lost = 0
@@ -35,7 +37,7 @@ class Tables:
         if digest in self._told:
             self._told.move_to_end(digest)
             return []
-        table = decode_table(value)
+        table = self._newest = decode_table(value)
         key = (table.source, table.layout)
         self._told[digest] = None
         self._packed[key] = zlib.compress(value, 1)
@@ -49,6 +51,10 @@ class Tables:
 
     def find(self, source: str, layout: int) -> SeriesTable | None:
         """The table of a layout, if it was told."""
+        newest = self._newest
+        if newest is not None and newest.layout == layout and newest.source == source:
+            self._newest = None
+            return newest
         packed = self._packed.get((source, layout))
         if packed is None:
             return None

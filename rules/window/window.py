@@ -60,6 +60,8 @@ class Window:
         self._sequences = Sequences()
         self.structure = 0
         """Counts up whenever rows come, go or move."""
+        self.places = 0
+        """Counts up whenever rows go or move: what a layout knows of its own rows' places holds no more."""
         self._patterns: dict[bytes, Pattern] = {}
         self._standing: Standing | None = None
 
@@ -135,7 +137,7 @@ class Window:
         if layout is None:
             self.tables.park(frame)
             return None
-        if layout.version != self.structure:
+        if layout.version != self.places:
             self._derive(layout)
         if not layout.streams:
             return None
@@ -216,13 +218,15 @@ class Window:
         layout = registry.registered(table, self)
         self._layouts[frame.source, frame.layout] = layout
         if layout.blocks:
-            assign(layout, frame.at, self.board, self.streams)
+            if assign(layout, frame.at, self.board, self.streams):
+                self.places += 1
             self.structure += 1
         return layout
 
     def moved(self) -> None:
         """Rows have moved: every layout finds its parts again before its next frame."""
         self.structure += 1
+        self.places += 1
 
     def ring_for(self, depth_ms: int) -> Ring:
         """The ring for a depth at the guessed interval."""
@@ -243,8 +247,8 @@ class Window:
         if not layout.blocks:
             layout.streams = []
         elif derive(layout, self.board, self.streams):
-            self.structure += 1
-        layout.version = self.structure
+            self.moved()
+        layout.version = self.places
 
     # --- depth -------------------------------------------------------------------------------------------------------
 
@@ -273,7 +277,7 @@ class Window:
                 self.counts.shortened[block.name] = at
             return False
         registry.move(blocks, self._ring(slots), self.board, self.streams)
-        self.structure += 1
+        self.moved()
         return True
 
     # --- housekeeping ------------------------------------------------------------------------------------------------
@@ -318,7 +322,7 @@ class Window:
         """Rings without the columns of rows that went."""
         for ring in self._rings.values():
             registry.pack(ring, self.board)
-        self.structure += 1
+        self.moved()
 
 
 def first_slots(depth_ms: int, interval_ms: int = _GUESSED_INTERVAL_MS) -> int:
