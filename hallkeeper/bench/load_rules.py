@@ -120,7 +120,7 @@ def rounds(load: Load, seconds: int) -> Iterator[list[bytes]]:
     """For each second the frames and tables that arrive in it."""
     values, writer = Values(load), FrameWriter(load.seed + 1)
     layouts = [layout_of(node) for node in range(load.nodes)]
-    job_layout = SeriesLayout.of([(name, list(labels.items())) for name, labels in jobs(load.nodes)])
+    job_layout = layout_of_jobs(load.nodes)
     for second in range(seconds):
         arriving = []
         for node in range(load.nodes):
@@ -130,7 +130,7 @@ def rounds(load: Load, seconds: int) -> Iterator[list[bytes]]:
                 arriving += writer.messages(source_of(node), 1, layouts[node], at, values.next(node))
         if second % INTERVAL_SECONDS == 0:
             at = START_MS + second * 1000
-            arriving += writer.messages(JOBS_SOURCE, 1, job_layout, at, np.ones(load.nodes))
+            arriving += writer.messages(JOBS_SOURCE, 1, job_layout, at, ones(load.nodes))
         yield [message.value for message in arriving]
 
 
@@ -142,6 +142,16 @@ def source_of(node: int) -> str:
 def layout_of(node: int) -> SeriesLayout:
     """The series of a node's frames."""
     return SeriesLayout.of([(name, list(labels.items())) for name, labels in series_of(node)])
+
+
+def layout_of_jobs(nodes: int) -> SeriesLayout:
+    """The info series of one frame."""
+    return SeriesLayout.of([(name, list(labels.items())) for name, labels in jobs(nodes)])
+
+
+def ones(nodes: int) -> Floats:
+    """What info series are worth."""
+    return np.ones(nodes)
 
 
 def feed(load: Load, seconds: int) -> None:
