@@ -145,9 +145,7 @@ def names_in(tree: Tree) -> set[str]:
 def cost_of(tree: Tree, series: int) -> Cost:
     """What an expression costs over so many series a metric."""
     inner = [cost_of(child, series) for child in children(tree)]
-    times = 1
-    if isinstance(tree, Subquery):
-        times = max(tree.range_ms // (tree.step_ms or DEFAULT_STEP_MS), 1)
+    times = _times(tree) if isinstance(tree, Subquery) else 1
     return Cost(
         microseconds=_own_microseconds(tree, series) + times * sum(each.microseconds for each in inner),
         nodes=1 + sum(each.nodes for each in inner),
@@ -174,14 +172,27 @@ def _kind(tree: Tree) -> tuple[str, int]:
             scalar = Type.SCALAR in {type_of(tree.left), type_of(tree.right)}
             return ("scalar" if scalar else "match"), 0
         case Call():
-            read = next((each for each in tree.arguments if isinstance(each, SelectRange)), None)
-            if read is None:
-                return "call", 0
-            return ("rate", 0) if tree.function in _RATES else ("range", first_slots(read.range_ms))
+            return _call_kind(tree)
         case Negate():
             return "call", 0
         case _:
             return "", 0
+
+
+def _call_kind(call: Call) -> tuple[str, int]:
+    read = next((each for each in call.arguments if isinstance(each, SelectRange | Subquery)), None)
+    match read:
+        case None:
+            return "call", 0
+        case Subquery():
+            return "range", _times(read)
+        case _:
+            return ("rate", 0) if call.function in _RATES else ("range", first_slots(read.range_ms))
+
+
+def _times(subquery: Subquery) -> int:
+    """How often a subquery evaluates what it holds."""
+    return max(subquery.range_ms // (subquery.step_ms or DEFAULT_STEP_MS), 1)
 
 
 def long_look_backs(rules: RuleSet) -> list[Problem]:
