@@ -73,6 +73,20 @@ def rules(
     show(run(seconds=seconds, against=against, seed=seed), as_json=as_json)
 
 
+@app.command("rules-latency")
+def rules_latency(
+    *,
+    seconds: Annotated[float, SECONDS] = 60.0,
+    nodes: Annotated[int, typer.Option(help="Nodes of 320 series, each sent every five seconds.", min=1)] = 1_638,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Frame on the bus to alert event: the real rule service with 200 rules over 524,160 series, load from outside."""
+    from hallkeeper.bench.latency_rules import run
+
+    show(run(seconds=seconds, nodes=nodes, seed=seed), as_json=as_json)
+
+
 def expect(against: str | None, *names: str) -> None:
     """Refuse a peer that this bench does not know."""
     if against is not None and against not in names:
