@@ -13,6 +13,11 @@ from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.vector import Vector
 
+_LOG2_E: Final = 1.442695040888963407359924681001892137
+"""1/ln 2, rounded once, as Go's constant arithmetic does."""
+_LOG10_2: Final = 0.301029995663981195213738894724493
+"""ln 2/ln 10, rounded once."""
+
 
 def _sign(values: Floats) -> Floats:
     return np.where(values < 0, -1.0, np.where(values > 0, 1.0, values))
@@ -21,14 +26,14 @@ def _sign(values: Floats) -> Floats:
 def _log2(values: Floats) -> Floats:
     """Go's way to a base-2 logarithm, so that powers of two stay exact and other last bits agree."""
     fraction, exponent = np.frexp(values)
-    result: Floats = np.log(fraction) * (1 / math.log(2)) + exponent
+    result: Floats = np.log(fraction) * _LOG2_E + exponent
     special = ~np.isfinite(values) | (values <= 0)
     return np.where(special, np.log2(values), np.where(fraction == 0.5, exponent - 1.0, result))
 
 
 def _log10(values: Floats) -> Floats:
     """Go's way: the base-2 logarithm, scaled."""
-    return _log2(values) * (math.log(2) / math.log(10))
+    return _log2(values) * _LOG10_2
 
 
 def _radians(values: Floats) -> Floats:

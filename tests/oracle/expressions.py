@@ -177,7 +177,9 @@ class Writer:
         op = self._one(("sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "quantile"))
         inner = self.vector(depth, smooth=smooth)
         if op == "quantile":
-            return Node(f"quantile{self._one(words.GROUPINGS)} ({{1}}, {{0}})", (inner, self.scalar(1)))
+            # over what `@` pins Prometheus takes the parameter of the first step at every step
+            rank = Node("0.3", kind="scalar") if "@" in str(inner) else self.scalar(1)
+            return Node(f"quantile{self._one(words.GROUPINGS)} ({{1}}, {{0}})", (inner, rank))
         return Node(f"{op}{self._one(words.GROUPINGS)} ({{0}})", (inner,))
 
     def _chosen(self, depth: int, _: bool) -> Node:
@@ -192,7 +194,8 @@ class Writer:
         if op == "limit_ratio":
             return Node(form, (self.vector(depth, smooth=False),))
         # which of equals stays is a matter of order, and that is Prometheus's for selectors alone
-        return Node(form, (Node(self.selector() + self.modifiers(), kind="ordered"),))
+        inner = Node(self.selector() + ("" if "scalar" in form else self.modifiers()), kind="ordered")
+        return Node(form, (inner,))
 
     def _with_scalar(self, depth: int, smooth: bool) -> Node:
         library = ("^", "atan2") if smooth else ()

@@ -88,6 +88,7 @@ def test_smoothing_factors_are_checked_where_there_is_something_to_smooth(value)
         ("sgn(vector(-0.5))", -1.0),
         ("log2(vector(8))", 3.0),
         ("log10(vector(1000))", 3.0),
+        ("atanh(log10(vector(10)))", math.inf),
         ("ln(vector(0))", -math.inf),
         ("sqrt(vector(-1))", NAN),
         ("sin(vector(pi() / 2))", 1.0),
