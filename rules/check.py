@@ -48,6 +48,7 @@ PRICES: Final = {
     "sort": Price(140.0, 90.0),
     "rate": Price(150.0, 55.0),
     "range": Price(200.0, 0.0),
+    "steps": Price(30.0, 0.0),
     "call": Price(4.0, 1.0),
 }
 """Fitted to CPU times over 1,024 and 16,384 series on one core of 2.x GHz: estimates of single expressions lie within a
@@ -185,7 +186,7 @@ def _call_kind(call: Call) -> tuple[str, int]:
         case None:
             return "call", 0
         case Subquery():
-            return "range", _times(read)
+            return "steps", _times(read)
         case _:
             return ("rate", 0) if call.function in _RATES else ("range", first_slots(read.range_ms))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from fleet.document import MERGE
 from fleet.errors import ConfigurationError, Problem
 from fleet.nearest import nearest
 from fleet.nodes import Mapping, Node, Scalar, Sequence
@@ -47,7 +48,7 @@ class Fields:
         if not isinstance(node, Mapping):
             mistakes.add(node, path, "must be a mapping", "`key: value` lines below it")
             return
-        for key, value in node.items:
+        for key, value in merged(node):
             name = key.text if isinstance(key, Scalar) else ""
             if name not in allowed:
                 near = nearest(name, sorted(allowed))
@@ -110,7 +111,7 @@ class Fields:
             self._mistakes.add(node, self.at(name), "must be a mapping", "`key: value` lines below it")
             return {}
         found: dict[str, tuple[str, Node]] = {}
-        for key, value in node.items:
+        for key, value in merged(node):
             if isinstance(key, Scalar) and isinstance(value, Scalar):
                 found[key.text] = ("" if value.plain and value.text in _NULL else value.text), value
             else:
@@ -139,4 +140,23 @@ class Fields:
         if not isinstance(node, Mapping):
             self._mistakes.add(node, self.at(name), "must be a mapping", "`key: value` lines below it")
             return []
-        return [(key.text, value) for key, value in node.items if isinstance(key, Scalar)]
+        return [(key.text, value) for key, value in merged(node) if isinstance(key, Scalar)]
+
+
+def merged(node: Mapping) -> list[tuple[Node, Node]]:
+    """A mapping's entries with those that `<<` merges into it; its own come first and win."""
+    own = [(key, value) for key, value in node.items if not _merges(key)]
+    names = {key.text for key, _ in own if isinstance(key, Scalar)}
+    for key, value in node.items:
+        if not _merges(key):
+            continue
+        for source in value.items if isinstance(value, Sequence) else [value]:
+            inherited = merged(source) if isinstance(source, Mapping) else []
+            fresh = [entry for entry in inherited if isinstance(entry[0], Scalar) and entry[0].text not in names]
+            names |= {entry[0].text for entry in fresh if isinstance(entry[0], Scalar)}
+            own += fresh
+    return own
+
+
+def _merges(key: Node) -> bool:
+    return isinstance(key, Scalar) and key.plain and key.text == MERGE

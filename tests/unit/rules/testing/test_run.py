@@ -309,3 +309,45 @@ def test_words_carry_the_value_of_the_last_evaluation_at_which_the_alert_was_act
         for at, value in (("2m", 3), ("7m30s", 8), ("9m", 10), ("14m", 10))
     )
     assert outcomes(run(tests, rules=rules)) == [True] * 4
+
+
+def test_yaml_as_people_write_it_is_read(run: Run) -> None:
+    report = run(
+        """
+  - &base
+    interval: 1m
+    input_series:
+      - series: up{job="a"}  # a comment
+        values: >-
+          1 0
+          0 0x9
+    alert_rule_test: &asked
+      - eval_time: 5m
+        alertname: Down
+        exp_alerts:
+          - exp_labels: &labels {job: a, severity: page}
+            exp_annotations:
+              text: >-
+                a is 0
+                at http://x
+    external_url: http://x
+  - <<: *base
+    name: again
+    alert_rule_test:
+      - {eval_time: 5m0s, alertname: Down, exp_alerts: [{exp_labels: {<<: *labels}, exp_annotations: {text: "a is 0 at http://x"}}]}
+      - {eval_time: 300s, alertname: Down, exp_alerts: }
+  - promql_expr_test:
+      - expr: |
+          1
+          + 1
+        exp_samples: [{labels: "{}", value: "2"}]
+""",
+        rules=RULES.replace("page, site: '{{ $externalLabels.site }}'", "page"),
+    )
+    assert outcomes(report) == [True, True, False, True]
+    numbers = "groups: [{name: g, rules: [{alert: N, expr: x, labels: {level: 1, on: true, none: ~}}]}]"
+    tests = """
+  - input_series: [{series: x, values: 1}]
+    alert_rule_test: [{eval_time: 0, alertname: N, exp_alerts: [{exp_labels: {level: 1, on: true}}]}]
+"""
+    assert outcomes(run(tests, rules=numbers)) == [True]
