@@ -40,9 +40,16 @@ def plainly_spelled(expr: str) -> str:
         before = expr[done:start]
         if kind == "number" and word == "offset" and before.strip() in {"", "-", "+"} and _NOTHING.fullmatch(text):
             pieces[-1], before, text = "", "", ""  # noqa: PLW2901 - an offset of nothing, which the parser refuses
+        elif kind == "number" and _NOTHING.fullmatch(text) and not _in_brackets(expr, start):
+            text = "0"  # noqa: PLW2901 - a duration of nothing as a number
         pieces += [before, text]
         done, word = end, text
     return "".join(pieces) + expr[done:]
+
+
+def _in_brackets(expr: str, place: int) -> bool:
+    """Whether the last bracket before a place is one that opens."""
+    return expr.rfind("[", 0, place) > expr.rfind("]", 0, place)
 
 
 def with_guarded_info(expr: str) -> str:

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
-from tests.oracle import campaign
+from tests.oracle import campaign, mutation
 from tests.oracle.program import Oracle
 
 QUERIES = int(os.environ.get("HALLKEEPER_PROMQL_QUERIES", "1500"))
 SEED = int(os.environ.get("HALLKEEPER_PROMQL_SEED", "1"))
+MUTATIONS = int(os.environ.get("HALLKEEPER_PROMQL_MUTATIONS", "1500"))
 SECONDS = 75.0
 """After which no new round begins, unless a number of queries is asked for."""
 
@@ -21,3 +22,9 @@ def test_random_expressions_over_random_telemetry_equal_prometheus_3(oracle: Ora
     assert tally.queries >= min(QUERIES, 100)
     assert tally.empty < tally.answers * 0.5, "most questions were about nothing"
     assert len(tally.errors) >= 5, "errors were hardly asked for"
+
+
+def test_spoilt_expressions_are_refused_where_prometheus_refuses_them(oracle: Oracle) -> None:
+    found, taken = mutation.differences(oracle, MUTATIONS, SEED)
+    assert not found, "\n".join(found)
+    assert taken > MUTATIONS / 20

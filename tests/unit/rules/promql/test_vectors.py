@@ -2,8 +2,12 @@
 
 import pytest
 
+from rules.promql.asking import Question
 from rules.promql.errors import EvaluationError, ExpressionError
 from rules.promql.parse import parse
+from tests.oracle.answers import answer_of_result
+from tests.oracle.conformance import Store
+from tests.oracle.scripts import Loaded, split_metric, values_of
 
 FOUR = {f'x{{i="{i}",g="{g}"}}': str(v) for i, g, v in (("a", "1", 3), ("b", "1", 1), ("c", "2", 3), ("d", "2", "NaN"))}
 
@@ -153,3 +157,23 @@ def test_the_newer_of_two_info_series_counts_and_equal_ones_clash(values, ask) -
     series['target_info{instance="a",job="j",version="newest"}'] = "_ 1 _"
     with pytest.raises(EvaluationError, match="found duplicate series for info metric"):
         ask(series, "info(m)", "20s")
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ("x * 2 or z * 2", [{"i": "a"}]),
+        ("label_replace(rate(x[1m]), 'was', '$1', '__name__', '(.*)')", [{"i": "a", "was": "x"}]),
+        ("sum by (__name__) (rate(x[1m]))", [{}]),
+        ("sum by (__name__) (x)", [{"__name__": "x"}]),
+        ("x == bool 2", [{"i": "a"}]),
+        ("last_over_time(abs(x)[30s:10s])", [{"i": "a"}]),
+        ("label_replace(abs(x), '__name__', 'y', '', '')", [{"__name__": "y", "i": "a"}]),
+        ("topk(1, -x)", [{"i": "a"}]),
+    ],
+)
+def test_names_may_go_at_the_end_of_a_query(expr, expected) -> None:
+    store = Store()
+    store.load(Loaded(10_000, [(split_metric(f'{name}{{i="a"}}')[0], values_of("1 2")) for name in ("x", "z")]))
+    found = Question.compile(expr, delays_names=True).instant(store.filled(), 10_000)
+    assert [dict(labels) for labels in answer_of_result(found).points] == expected
