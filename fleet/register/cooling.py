@@ -90,8 +90,21 @@ COOLING = (
             labels=("gpu", "UUID"),
         ),
         gauge(
+            "gpu_thermal_resistance_baseline_kelvin_per_watt",
+            "The same as it was in its last loaded week (C16)",
+            0,
+            5,
+            labels=("gpu", "UUID"),
+        ),
+        gauge(
             "cdu_filter_reference_pressure_difference_pascals",
             "Pressure across the filter as it would be at 1,000 L/min (C09)",
+            0,
+            1e8,
+        ),
+        gauge(
+            "cdu_filter_clean_pressure_difference_pascals",
+            "The lowest that it was at that flow, forgotten by a hundredth a day (C09)",
             0,
             1e8,
         ),

@@ -7,8 +7,9 @@ measures, a rule judges.
 
 from typing import Final
 
+from rules.models.fouling import Fouling
 from rules.models.lemon import Lemon
-from rules.models.paced import CONDENSATION, FOULING
+from rules.models.paced import CONDENSATION
 from rules.models.port import Model
 from rules.models.power import BreakerHeat, FeederOscillation
 from rules.models.straggler import Straggler
@@ -17,7 +18,7 @@ from rules.models.trust import Trust
 MODELS: Final[tuple[Model, ...]] = (
     Trust(),
     CONDENSATION,
-    FOULING,
+    Fouling(),
     BreakerHeat(),
     FeederOscillation(),
     Straggler(),
