@@ -1,7 +1,7 @@
 """One alerting rule over its evaluations: where little changes, little is looked at."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,11 +9,12 @@ from rules.alerts.alert import Alert, AlertState, Finding, step
 from rules.alerts.deadlines import Deadlines
 from rules.alerts.evidence import known_where
 from rules.alerts.flapping import Flapping
+from rules.alerts.look import Element, Judged, Look, hashes_of
 from rules.alerts.naming import TWICE, Around, Naming
 from rules.arrays import Bools
 from rules.files.model import AlertRule
 from rules.labels import LabelTable
-from rules.promql.errors import EvaluationError
+from rules.promql.errors import EvaluationError, ExpressionError
 from rules.promql.node import Node, Value
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner, reads_silence
@@ -36,6 +37,7 @@ class AlertEvaluator:
         known = known_where(rule.tree) if clear is not None or holds else None
         self._clear: Node | None = None if clear is None else planner.node(clear)
         self._known: Node | None = None if known is None else planner.node(known)
+        _demand_queries(rule, planner)
         self._naming = Naming(rule)
         self._labels: LabelTable | None = None
         self._present: Bools = np.zeros(0, dtype=np.bool_)
@@ -72,7 +74,7 @@ class AlertEvaluator:
         if limit and vector.count > limit:
             raise EvaluationError(f"{self.rule.uid}: {vector.count} alerts are over the group's limit of {limit}")
         self._naming.check(vector)
-        look = _Look(named, vector, around)
+        look = Look(named, vector, around)
         begun, gone = self._differences(look)
         self._limbo.update(dict.fromkeys(gone))
         judged = self._judged(now)
@@ -88,7 +90,7 @@ class AlertEvaluator:
         The engine leaves it out: an alert's words are read when its state changes, and then they are fresh.
         """
         if self.alerts:
-            look = _Look(*self._elements(now, self._node.evaluate(now)), Surroundings)
+            look = Look(*self._elements(now, self._node.evaluate(now)), Surroundings)
             for alert in self.alerts.values():
                 alert.value = look.value_of(alert.element_hash, alert.value)
 
@@ -110,28 +112,28 @@ class AlertEvaluator:
 
     # --- what differs from before ------------------------------------------------------------------------------------
 
-    def _differences(self, look: "_Look") -> tuple["list[_Element]", list[int]]:
+    def _differences(self, look: Look) -> tuple[list[Element], list[int]]:
         """Elements that were not there at the last look, and alerts whose element is not there any more."""
         if self._naming.templated:
             return self._compared(self._expanded(look))
         mask, hashes = look.vector.mask, look.vector.labels.hashes
         if look.vector.labels is not self._labels:
             rows = np.flatnonzero(mask)
-            found = [_Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
+            found = [Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
             return self._compared(found)
         rows = np.flatnonzero(mask & ~self._present)
-        begun = [_Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
+        begun = [Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
         gone = hashes[self._present & ~mask].tolist()
         return begun, [key for key in gone if key in self.alerts]
 
-    def _compared(self, found: "list[_Element]") -> tuple["list[_Element]", list[int]]:
+    def _compared(self, found: list[Element]) -> tuple[list[Element], list[int]]:
         there = {element.key for element in found}
         begun = [element for element in found if element.key not in self.alerts or element.key in self._limbo]
         return begun, [key for key in self.alerts if key not in there and key not in self._limbo]
 
-    def _expanded(self, look: "_Look") -> "list[_Element]":
+    def _expanded(self, look: Look) -> list[Element]:
         """Every element with its alert's labels. Raises `EvaluationError` where two become one alert."""
-        found: dict[int, _Element] = {}
+        found: dict[int, Element] = {}
         rows = np.flatnonzero(look.vector.mask)
         hashes = look.vector.labels.hashes[rows].tolist()
         for row, row_hash in zip(rows.tolist(), hashes, strict=True):
@@ -140,12 +142,12 @@ class AlertEvaluator:
             key = int(identity, 16)
             if key in found:
                 raise EvaluationError(TWICE)
-            found[key] = _Element(key, row, row_hash, labels)
+            found[key] = Element(key, row, row_hash, labels)
         return list(found.values())
 
     # --- what becomes of it ------------------------------------------------------------------------------------------
 
-    def _begun(self, look: "_Look", begun: "Iterable[_Element]", at_ms: int) -> Iterator[Alert]:
+    def _begun(self, look: Look, begun: Iterable[Element], at_ms: int) -> Iterator[Alert]:
         """Elements that are there now and were not before."""
         for element in begun:
             alert = self.alerts.get(element.key)
@@ -158,7 +160,7 @@ class AlertEvaluator:
             if alert.state is AlertState.PENDING:
                 self._deadlines.set(element.key, alert.due_ms(self.rule))
 
-    def _fired(self, look: "_Look", at_ms: int) -> Iterator[Alert]:
+    def _fired(self, look: Look, at_ms: int) -> Iterator[Alert]:
         """Pending alerts whose time is over."""
         for key in self._deadlines.take(at_ms):
             alert = self.alerts.get(key)
@@ -170,7 +172,7 @@ class AlertEvaluator:
             else:
                 self._deadlines.set(key, alert.due_ms(self.rule))
 
-    def _ending(self, judged: "_Judged", at_ms: int) -> Iterator[Alert]:
+    def _ending(self, judged: Judged, at_ms: int) -> Iterator[Alert]:
         """Alerts whose expression does not hold."""
         for key in list(self._limbo):
             alert = self.alerts[key]
@@ -190,7 +192,7 @@ class AlertEvaluator:
             alert.calm_ms = self.flapping.fired(alert.identity, at_ms)
         return True
 
-    def _new(self, look: "_Look", element: "_Element", at_ms: int) -> Alert:
+    def _new(self, look: Look, element: Element, at_ms: int) -> Alert:
         named = look.named.row(element.row)
         value = look.value(element.row)
         labels = element.labels or self._naming.final(named, value, look.around)
@@ -213,12 +215,12 @@ class AlertEvaluator:
         self._limbo.pop(key, None)
         return self.alerts.pop(key, None)
 
-    def _judged(self, now: Pass) -> "_Judged":
+    def _judged(self, now: Pass) -> Judged:
         """What the sidecar's expressions say; asked only where an alert is on its way out."""
         firing = any(self.alerts[key].state is AlertState.FIRING for key in self._limbo)
-        return _Judged(
-            cleared=_hashes(self._clear, now) if firing and self._clear is not None else frozenset(),
-            known=_hashes(self._known, now) if firing and self._known is not None else None,
+        return Judged(
+            cleared=hashes_of(self._clear, now) if firing and self._clear is not None else frozenset(),
+            known=hashes_of(self._known, now) if firing and self._known is not None else None,
         )
 
     def annotations(self, alert: Alert, around: Around = Surroundings) -> dict[str, str]:
@@ -281,49 +283,9 @@ class AlertEvaluator:
         return {int(alert.identity, 16) if templated else alert.element_hash: alert for alert in alerts}
 
 
-@dataclass(frozen=True, slots=True)
-class _Element:
-    """One element that is there."""
-
-    key: int
-    row: int
-    row_hash: int
-    labels: dict[str, str] | None = None
-    """The alert's, where templates make them."""
-
-
-class _Look:
-    """What one evaluation gave."""
-
-    def __init__(self, named: LabelTable, vector: Vector, around: Around) -> None:
-        self.named, self.vector, self.around = named, vector, around
-        self._rows: dict[int, int] | None = None
-
-    def value(self, row: int) -> float:
-        return float(self.vector.values[row])
-
-    def value_of(self, row_hash: int, before: float) -> float:
-        """The value of the row with that hash; the one of before where it is not there."""
-        if self._rows is None:
-            rows = np.flatnonzero(self.vector.mask)
-            self._rows = dict(zip(self.vector.labels.hashes[rows].tolist(), rows.tolist(), strict=True))
-        row = self._rows.get(row_hash)
-        return before if row is None else self.value(row)
-
-
-class _Judged:
-    """Label sets that the sidecar's expressions yield."""
-
-    def __init__(self, *, cleared: frozenset[int], known: frozenset[int] | None) -> None:
-        self._cleared, self._known = cleared, known
-
-    def finding(self, key: int) -> Finding:
-        """What that says of an alert whose expression does not hold."""
-        return Finding(holds=False, cleared=key in self._cleared, known=self._known is None or key in self._known)
-
-
-def _hashes(node: Node, now: Pass) -> frozenset[int]:
-    value = node.evaluate(now)
-    if not isinstance(value, Vector):
-        return frozenset()
-    return frozenset(value.labels.nameless.hashes[value.mask].tolist())
+def _demand_queries(rule: AlertRule, planner: Planner) -> None:
+    """Let the window keep what the rule's templates ask for; a query that cannot be read says so in the text."""
+    for template in (*rule.labels.values(), *rule.annotations.values()):
+        for text in template.queries:
+            with contextlib.suppress(ExpressionError):
+                planner.compile(text)

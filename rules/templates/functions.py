@@ -1,4 +1,4 @@
-"""The functions that templates may call, as Prometheus defines them."""
+"""The functions that templates may call, as Prometheus and Go define them."""
 
 import math
 import re
@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from rules.promql.regex import UnsupportedPattern, compiled
 from rules.templates.gofmt import general, plain, printf
+from rules.templates.mistake import FunctionError
+from rules.templates.samples import SAMPLES
+from rules.templates.texts import TEXTS
 
 _LARGE: Final = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 _SMALL: Final = ("m", "u", "n", "p", "f", "a", "z", "y")
 _BINARY: Final = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
-
-
-class FunctionError(ValueError):
-    """A function was called with what it cannot take."""
 
 
 def number(value: object) -> float:
@@ -194,32 +193,53 @@ def _printf(pattern: object, *values: object) -> str:
 
 def _index(container: object, *keys: object) -> object:
     for key in keys:
-        if not isinstance(container, dict):
+        if isinstance(container, dict):
+            container = container.get(key, "")
+        elif isinstance(container, list | str) and isinstance(key, int) and not isinstance(key, bool):
+            if not 0 <= key < len(container):
+                raise FunctionError(f"index out of range: {key}")
+            container = container[key] if isinstance(container, list) else container.encode()[key]
+        else:
             raise FunctionError(f"can't index item of type {type(container).__name__}")
-        container = container.get(key, "")
     return container
 
 
-def _strip_port(text: object) -> str:
-    host, colon, port = str(text).rpartition(":")
-    return host.strip("[]") if colon and port.isdigit() else str(text)
+def _slice(container: object, *bounds: object) -> object:
+    numbers = [bound for bound in bounds if isinstance(bound, int)]
+    if not isinstance(container, list | str) or len(numbers) != len(bounds):
+        raise FunctionError("slice takes a text or a list, and numbers")
+    first, last = (*numbers, *([0, len(container)][len(numbers) :]))[:2]
+    if not 0 <= first <= last <= len(container):
+        raise FunctionError(f"slice bounds out of range: {first}:{last}")
+    return container[first:last]
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, dict | list):
+        return len(value)
+    raise FunctionError(f"len of type {type(value).__name__}")
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
     {
+        **SAMPLES,
+        **TEXTS,
         "humanize": humanize,
         "humanize1024": humanize1024,
         "humanizeDuration": humanize_duration,
         "humanizePercentage": humanize_percentage,
         "humanizeTimestamp": humanize_timestamp,
+        "toTime": humanize_timestamp,
         "printf": _printf,
         "print": _print,
+        "println": lambda *values: " ".join(plain(value) for value in values) + "\n",
         "title": _title,
         "toUpper": lambda text: str(text).upper(),
         "toLower": lambda text: str(text).lower(),
         "reReplaceAll": _replace_all,
         "match": _match,
-        "stripPort": _strip_port,
         "eq": _equal,
         "ne": _not_equal,
         "lt": _ordered(lambda left, right: left < right),
@@ -229,7 +249,8 @@ FUNCTIONS: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
         "and": _and,
         "or": _or,
         "not": lambda value: not truth(value),
-        "len": lambda value: len(value.encode() if isinstance(value, str) else value),
+        "len": _length,
         "index": _index,
+        "slice": _slice,
     }
 )

@@ -18,6 +18,8 @@ def plain(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return general(value, -1)
+    if isinstance(value, list):
+        return "[" + " ".join(plain(each) for each in value) + "]"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{name}:{plain(value[name])}" for name in sorted(value)) + "]"
     return str(value)

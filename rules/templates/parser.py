@@ -1,289 +1,136 @@
-"""Template text to a tree: actions, pipelines, conditions. What is not covered is refused where it stands."""
+"""Template text to a tree: actions, pipelines, conditions, loops. What is not covered is refused where it stands."""
 
-import json
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from rules.templates.functions import FUNCTIONS
+from rules.templates.tokens import Piece, Tokens, pieces
+from rules.templates.tree import Branch, Document, Include, Item, Items, Jump, Loop, Pipeline, TemplateError
 
-_ACTION: Final = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
-_TOKEN: Final = re.compile(
-    r"""\s*(?:
-        (?P<string>"(?:\\.|[^"\\\n])*"|`[^`]*`)
-      | (?P<number>[-+]?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+))
-      | (?P<assign>:?=)
-      | (?P<open>\()|(?P<close>\))(?P<after>(?:\.\w+)*)|(?P<pipe>\|)
-      | (?P<variable>\$\w*)(?P<path>(?:\.\w+)*)
-      | (?P<field>(?:\.\w+)+|\.)
-      | (?P<word>\w+)
-    )""",
-    re.VERBOSE,
-)
-_BLOCKS: Final = frozenset({"if", "else", "end", "with"})
-_REFUSED: Final = frozenset({"range", "template", "define", "block", "break", "continue"})
+__all__ = ["TemplateError", "parse"]
+
+_END: Final = frozenset({"end"})
+_ELSE: Final = frozenset({"else", "end"})
+KNOWN: Final = frozenset({"$", "$labels", "$externalLabels", "$externalURL", "$value"})
+"""Variables that Prometheus puts before every template of a rule."""
 
 
-class TemplateError(ValueError):
-    """The template cannot be read; the message says what and at which character of it."""
-
-    def __init__(self, message: str, offset: int) -> None:
-        self.offset = offset
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """Text, a number, true, false or nil."""
-
-    value: object
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """`.A.B`, `$x.A` or `(…).A`: fields of the data, of a variable, of an inner pipeline."""
-
-    root: "str | Pipeline"
-    """A variable's name (`$` is the data), `.` for the current value, or a pipeline in parentheses."""
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Invoke:
-    """A function with its arguments."""
-
-    function: str
-    arguments: tuple["Operand", ...]
-
-
-Operand: TypeAlias = Literal | Path | Invoke
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """Commands, each given the result of the one before as its last argument."""
-
-    commands: tuple[Operand, ...]
-    assigns: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """`if` or `with`, with its other side."""
-
-    condition: Pipeline
-    rebinds: bool
-    then: tuple["Item", ...]
-    otherwise: tuple["Item", ...]
-
-
-Item: TypeAlias = str | Pipeline | Branch
-
-
-@dataclass(slots=True)
-class _Action:
-    """What stands between braces, or text."""
-
-    text: str
-    offset: int
-    is_text: bool
-
-
-def parse(source: str) -> tuple[Item, ...]:
-    """The template's items. Raises `TemplateError`."""
-    reader = _Reader(_actions(source))
-    items, ended_by = reader.items(frozenset())
-    assert not ended_by
-    return items
-
-
-def _actions(source: str) -> list[_Action]:
-    actions, done, trim = [], 0, False
-    for found in _ACTION.finditer(source):
-        text = source[done : found.start()]
-        if "{{" in text:
-            break
-        actions.append(_Action(_trimmed(text, left=trim, right=found[1] is not None), done, is_text=True))
-        if found[2][:1].isspace() and found[2].lstrip().startswith("/*"):
-            raise TemplateError("a comment must begin right behind `{{` or `{{- `", found.start())
-        actions.append(_Action(found[2].strip(), found.start(), is_text=False))
-        done, trim = found.end(), found[3] is not None
-    rest = source[done:]
-    if "{{" in rest:
-        raise TemplateError("unclosed action: `{{` without `}}`", done + rest.index("{{"))
-    actions.append(_Action(_trimmed(rest, left=trim, right=False), done, is_text=True))
-    return actions
-
-
-def _trimmed(text: str, *, left: bool, right: bool) -> str:
-    text = text.lstrip(" \t\r\n") if left else text
-    return text.rstrip(" \t\r\n") if right else text
+def parse(source: str) -> Document:
+    """The template. Raises `TemplateError`."""
+    reader = _Reader(pieces(source))
+    items, _ = reader.items(frozenset())
+    missing = reader.included - reader.defined.keys()
+    if missing:
+        raise TemplateError(f"template {min(missing)!r} is not defined", 0)
+    return Document(items, reader.defined)
 
 
 class _Reader:
-    """Walks over actions, building blocks."""
+    """Walks over pieces, building blocks."""
 
-    def __init__(self, actions: Sequence[_Action]) -> None:
-        self._actions = actions
+    def __init__(self, found: list[Piece]) -> None:
+        self._pieces = found
         self._at = 0
-        self._variables = {"$", "$labels", "$externalLabels", "$externalURL", "$value"}
+        self._variables = set(KNOWN)
+        self._loops = 0
+        self.defined: dict[str, Items] = {}
+        self.included: set[str] = set()
 
-    def items(self, until: frozenset[str]) -> tuple[tuple[Item, ...], str]:
-        """Items up to one of the words, and the action that ended them."""
+    def items(self, until: frozenset[str]) -> tuple[Items, Piece]:
+        """Items up to one of the words, and the action that ended them; variables made here end here."""
         found: list[Item] = []
-        while self._at < len(self._actions):
-            action = self._actions[self._at]
+        known = set(self._variables)
+        while self._at < len(self._pieces):
+            piece = self._pieces[self._at]
             self._at += 1
-            word = action.text.split(maxsplit=1)[0] if action.text and not action.is_text else ""
-            if action.is_text:
-                found.append(action.text)
-            elif action.text.startswith("/*"):
-                continue
-            elif word in until:
-                return tuple(found), action.text
-            elif word in {"if", "with"}:
-                found.append(self._branch(action, action.text.removeprefix(word), rebinds=word == "with"))
-            else:
-                self._refuse(word, action)
-                found.append(self._pipeline(action.text, action.offset))
+            if piece.is_text:
+                found.append(piece.text)
+            elif piece.word in until:
+                self._variables = known
+                return tuple(found), piece
+            elif (item := self._item(piece)) is not None:
+                found.append(item)
         if until:
-            raise TemplateError("a block without {{ end }}", self._actions[-1].offset)
-        return tuple(found), ""
+            raise TemplateError("a block without {{ end }}", self._pieces[-1].offset)
+        return tuple(found), self._pieces[-1]
 
-    def _refuse(self, word: str, action: _Action) -> None:
-        if word in _REFUSED:
-            raise TemplateError(f"{{{{ {word} }}}} is not supported in rules, try plain fields and if", action.offset)
-        if word in _BLOCKS:
-            raise TemplateError(f"unexpected {{{{ {word} }}}}", action.offset)
+    def _item(self, piece: Piece) -> Item | None:
+        match piece.word:
+            case "if" | "with":
+                return self._branch(piece, piece.rest, rebinds=piece.word == "with")
+            case "range":
+                return self._loop(piece)
+            case "break" | "continue":
+                return self._jump(piece)
+            case "template":
+                return self._include(piece)
+            case "define":
+                self._define(piece)
+                return None
+            case "block":
+                return self._block(piece)
+            case "else" | "end":
+                raise TemplateError(f"unexpected {{{{ {piece.word} }}}}", piece.offset)
+            case _:
+                return self._pipeline(piece.text, piece)
 
-    def _branch(self, action: _Action, condition: str, *, rebinds: bool) -> Branch:
-        asked = self._pipeline(condition, action.offset)
-        then, ended = self.items(frozenset({"else", "end"}))
-        rest = ended.removeprefix("else").strip() if ended.startswith("else") else ""
-        if rest.startswith("if"):
-            return Branch(asked, rebinds, then, (self._branch(action, rest.removeprefix("if"), rebinds=False),))
-        otherwise: tuple[Item, ...] = ()
-        if ended.startswith("else"):
-            otherwise, _ = self.items(frozenset({"end"}))
-        return Branch(asked, rebinds, then, otherwise)
-
-    def _pipeline(self, text: str, offset: int) -> Pipeline:
-        tokens = _Tokens(text, offset, self._variables)
-        pipeline = tokens.pipeline()
-        tokens.expect_end()
-        if pipeline.assigns:
-            self._variables.add(pipeline.assigns)
+    def _pipeline(self, text: str, piece: Piece, *, loop: bool = False) -> Pipeline:
+        pipeline = Tokens(text, piece.offset, self._variables).whole(loop=loop)
+        self._variables |= set(pipeline.names)
         return pipeline
 
+    def _branch(self, piece: Piece, condition: str, *, rebinds: bool) -> Branch:
+        outside = set(self._variables)
+        asked = self._pipeline(condition, piece)
+        then, ended = self.items(_ELSE)
+        otherwise: Items = ()
+        inner = Piece(ended.rest, ended.offset, is_text=False) if ended.word == "else" else None
+        if inner is not None and inner.word in {"if", "with"}:
+            otherwise = (self._branch(inner, inner.rest, rebinds=inner.word == "with"),)
+        elif inner is not None:
+            otherwise = self._rest(inner)
+        self._variables = outside
+        return Branch(asked, rebinds, then, otherwise)
 
-class _Tokens:
-    """The inside of one action."""
+    def _rest(self, behind_else: Piece) -> Items:
+        if behind_else.text:
+            raise TemplateError(f"unexpected {behind_else.text!r} behind else", behind_else.offset)
+        items, _ = self.items(_END)
+        return items
 
-    def __init__(self, text: str, offset: int, variables: set[str]) -> None:
-        self._text, self._offset, self._variables = text, offset, variables
-        self._tokens: list[re.Match[str]] = []
-        at = 0
-        while text[at:].strip():
-            found = _TOKEN.match(text, at)
-            if found is None:
-                raise TemplateError(f"cannot read {text[at:].strip()[:20]!r}", offset)
-            self._tokens.append(found)
-            at = found.end()
-        self._at = 0
+    def _loop(self, piece: Piece) -> Loop:
+        outside = set(self._variables)
+        over = self._pipeline(piece.rest, piece, loop=True)
+        self._loops += 1
+        body, ended = self.items(_ELSE)
+        self._loops -= 1
+        otherwise = self._rest(Piece(ended.rest, ended.offset, is_text=False)) if ended.word == "else" else ()
+        self._variables = outside
+        return Loop(over, body, otherwise)
 
-    def _kind(self, ahead: int = 0) -> str:
-        return self._first(self._tokens[self._at + ahead]) if self._at + ahead < len(self._tokens) else ""
+    def _jump(self, piece: Piece) -> Jump:
+        if not self._loops or piece.rest:
+            raise TemplateError(f"{{{{ {piece.text} }}}} outside a range", piece.offset)
+        return Jump(piece.word)
 
-    @staticmethod
-    def _first(found: re.Match[str]) -> str:
-        kinds = ("string", "number", "assign", "open", "close", "pipe", "variable", "field", "word")
-        return next(kind for kind in kinds if found[kind] is not None)
+    def _include(self, piece: Piece) -> Include:
+        tokens = Tokens(piece.rest, piece.offset, self._variables)
+        name = tokens.text()
+        self.included.add(name)
+        return Include(name, None if tokens.at_end else tokens.whole())
 
-    def fail(self, message: str) -> TemplateError:
-        return TemplateError(f"{message} in {{{{ {self._text.strip()} }}}}", self._offset)
+    def _define(self, piece: Piece) -> None:
+        self.defined[Tokens(piece.rest, piece.offset, set()).text()] = self._apart(_END)
 
-    def expect_end(self) -> None:
-        if self._at < len(self._tokens):
-            raise self.fail(f"unexpected {self._tokens[self._at][0].strip()!r}")
+    def _block(self, piece: Piece) -> Include:
+        tokens = Tokens(piece.rest, piece.offset, self._variables)
+        name, value = tokens.text(), tokens.whole()
+        self.defined.setdefault(name, self._apart(_END))
+        self.included.add(name)
+        return Include(name, value)
 
-    def pipeline(self) -> Pipeline:
-        assigns = None
-        if self._kind() == "variable" and self._kind(1) == "assign":
-            assigns = self._tokens[self._at]["variable"]
-            self._at += 2
-        commands = [self._command()]
-        while self._kind() == "pipe":
-            self._at += 1
-            commands.append(self._command())
-            if not isinstance(commands[-1], Invoke):
-                raise self.fail("only a function can follow |")
-        return Pipeline(tuple(commands), assigns)
-
-    def _command(self) -> Operand:
-        if self._kind() == "word" and self._tokens[self._at]["word"] not in {"true", "false", "nil"}:
-            name = self._tokens[self._at]["word"]
-            if name not in FUNCTIONS:
-                raise self.fail(f"function {name!r} is not supported")
-            self._at += 1
-            arguments = []
-            while self._kind() not in {"", "pipe", "close"}:
-                arguments.append(self._operand())
-            return Invoke(name, tuple(arguments))
-        operand = self._operand()
-        if self._kind() not in {"", "pipe", "close"}:
-            raise self.fail("only a function takes arguments")
-        return operand
-
-    def _operand(self) -> Operand:
-        kind = self._kind()
-        if not kind:
-            raise self.fail("something is missing")
-        token = self._tokens[self._at]
-        self._at += 1
-        if kind == "string":
-            return Literal(_string(token["string"]))
-        if kind == "number":
-            text = token["number"].replace("_", "")
-            return Literal(int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text))
-        if kind == "variable":
-            if token["variable"] not in self._variables:
-                raise self.fail(f"undefined variable {token['variable']!r}")
-            return Path(token["variable"], _fields(token["path"]))
-        if kind == "field":
-            return Path(".", _fields(token["field"]))
-        if kind == "word":
-            return self._word(token["word"])
-        if kind == "open":
-            return self._parenthesis()
-        raise self.fail(f"unexpected {token[0].strip()!r}")
-
-    def _word(self, word: str) -> Operand:
-        if word in {"true", "false"}:
-            return Literal(word == "true")
-        if word == "nil":
-            return Literal(None)
-        if word in FUNCTIONS:
-            return Invoke(word, ())
-        raise self.fail(f"function {word!r} is not supported")
-
-    def _parenthesis(self) -> Operand:
-        inner = self.pipeline()
-        if self._kind() != "close":
-            raise self.fail("a parenthesis is not closed")
-        fields = _fields(self._tokens[self._at]["after"])
-        self._at += 1
-        return Path(inner, fields)
-
-
-def _fields(path: str) -> tuple[str, ...]:
-    return tuple(name for name in path.split(".") if name)
-
-
-def _string(text: str) -> str:
-    if text.startswith("`"):
-        return text[1:-1]
-    try:
-        return str(json.loads(text, strict=False))
-    except json.JSONDecodeError as error:
-        raise TemplateError(f"string {text}: {error.msg}", 0) from error
+    def _apart(self, until: frozenset[str]) -> Items:
+        """Items of a template of their own: they know no variable but `$`."""
+        before, loops = self._variables, self._loops
+        self._variables, self._loops = {"$"}, 0
+        items, _ = self.items(until)
+        self._variables, self._loops = before, loops
+        return items

@@ -12,7 +12,7 @@ from rules.promql.errors import ExpressionError
 from rules.promql.parse import parse
 from rules.promql.regex import UnsupportedPattern, compiled
 from rules.promql.selecting import plain_number
-from rules.templates import Template, TemplateError
+from rules.templates import QueriedSample, Surroundings, Template, TemplateError
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,6 @@ def test_means_survive_sums_that_overflow(values: list[float]) -> None:
     "text",
     [
         "{{ .Labels.x ",
-        "{{ range .Labels }}{{ end }}",
         "{{ if }}x{{ end }}",
         "{{ if true }}x",
         "{{ end }}",
@@ -182,3 +181,45 @@ def test_no_template_crashes(text: str, value: float) -> None:
     except TemplateError:
         return
     assert isinstance(template.expand({"a": "b"}, value), str)
+
+
+AROUND = Surroundings(
+    external_labels={"site": "hall"},
+    external_url="http://h.example/base",
+    query=lambda text: [QueriedSample(labels={"q": text}, value=2.0)],
+    at_seconds=12.5,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("{{ externalURL }}|{{ $externalURL }}|{{ pathPrefix }}|{{ now }}", "http://h.example/base|http://h.example/base|/base|12.5"),
+        ("{{ with $labels.none }}a{{ else with $labels.a }}{{ . }}{{ end }}", "1"),
+        ("{{ urlQueryEscape `a b&c` }}", "a+b%26c"),
+        ("{{ $externalLabels.site }}{{ with query `up` }}{{ (first .).Labels.q }}{{ (first .).Value }}{{ end }}", "hallup2"),
+        ("{{ range 3 }}{{ . }}{{ end }}", "012"),
+        ("{{ parseDuration `-5m` }}", "-300"),
+        ("{{ stripDomain `a.example.org:80` }} {{ stripDomain `10.0.0.1:80` }} {{ stripDomain `a.b` }}", "a:80 10.0.0.1:80 a"),
+    ],
+)  # fmt: skip
+def test_templates_see_their_surroundings(text: str, written: str) -> None:
+    assert Template.parse(text).expand({"a": "1"}, 1.0, AROUND) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ query `x` | first | label }}", "{{ first 5 }}", "{{ range $value }}{{ end }}", "{{ slice `abc` 2 9 }}",
+        "{{ index (query `x`) 7 }}", "{{ value `x` }}", "{{ parseDuration `soon` }}", "{{ $labels.a.b }}",
+        '{{ define "t" }}{{ template "t" }}{{ end }}{{ template "t" }}',
+        "{{ range 2000000 }}xxxxxxxxxxxxxxxx{{ end }}",
+    ],
+)  # fmt: skip
+def test_a_template_that_fails_says_so_in_its_text(text: str) -> None:
+    assert Template.parse(text).expand({"a": "1"}, 1.0, AROUND).startswith("<error expanding template: ")
+
+
+def test_literal_queries_are_known_before_a_template_is_expanded() -> None:
+    text = '{{ with query "a" }}{{ range query `b` }}{{ (query (printf "c%s" .)) }}{{ "d" | query | first }}{{ end }}{{ end }}'
+    assert set(Template.parse(text).queries) == {"a", "b", "d"}
