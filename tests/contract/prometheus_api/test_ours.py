@@ -16,6 +16,7 @@ from bus.events import AlertEvent, AlertState
 from console.prometheus.errors import ApiError
 from console.prometheus.window import WAITING_LIMIT, QueryWindow
 from fleet.clock import SystemClock
+from fleet.metrics import METRICS
 from rules.announce import message_of
 from tests.contract.prometheus_api.pair import ODD_MS, STEP_MS, STEPS, console, dataset
 
@@ -137,15 +138,10 @@ async def test_alerts_are_series_from_their_first_event_to_their_last(api: Api) 
 
 
 async def test_metrics_have_their_meaning_and_the_build_its_release(api: Api) -> None:
-    assert (
-        await api.data("metadata", metric="pdu_outlet_power_watts")
-        == {
-            "pdu_outlet_power_watts": [
-                {"type": "gauge", "help": "Active power through an outlet.", "unit": "watts"},
-            ]
-        }
-        or (await api.data("metadata", metric="pdu_outlet_power_watts"))["pdu_outlet_power_watts"][0]["unit"] == "watts"
-    )
+    meaning = METRICS["pdu_outlet_power_watts"].meaning
+    assert await api.data("metadata", metric="pdu_outlet_power_watts") == {
+        "pdu_outlet_power_watts": [{"type": "gauge", "help": meaning, "unit": "watts"}]
+    }
     assert len(await api.data("metadata", limit="3")) == 3
     assert (await api.data("status/buildinfo"))["version"].startswith("3.")
 
