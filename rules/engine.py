@@ -68,12 +68,14 @@ class Engine:
         *,
         boot: int = 0,
         limit_bytes: int = LIMIT_BYTES,
+        raw_ms: int | None = None,
         models: Sequence[Model] = MODELS,
         external_labels: Mapping[str, str] = MappingProxyType({}),
         external_url: str = "",
     ) -> None:
         """`boot` numbers the frames that recording rules make, a random number per start; of `models` those run that
-        a rule reads. Templates see the external labels and url.
+        a rule reads. Templates see the external labels and url. With `raw_ms` no raw sample is kept for longer (a live
+        engine: `RAW_MS`), and what looks further back sees only so much.
 
         Raises `RuleFileError` with every mistake of every file.
         """
@@ -85,7 +87,8 @@ class Engine:
         }
         self._known_models = tuple(models)
         self.models = Models(self._known_models, planner)
-        self.window = Window(planner.needs, limit_bytes=limit_bytes)
+        self._raw_ms = raw_ms
+        self.window = Window(planner.needs.within(raw_ms), limit_bytes=limit_bytes)
         self.open: dict[str, tuple[AlertEvaluator, Alert]] = {}
         """Alerts that are pending or firing, by id, with their rules."""
         self._outside = Outside(external_labels=external_labels, external_url=external_url)
@@ -194,7 +197,7 @@ class Engine:
         self.rules, self.groups, self.models = rules, groups, models
         self._count_open()
         self._records = _sources(groups, models)
-        self.window.require(planner.needs)
+        self.window.require(planner.needs.within(self._raw_ms))
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
         return ended

@@ -37,6 +37,7 @@ from rules.meters import RulesMeters, Tally
 from rules.succession import Succession
 from rules.timetable import Timetable
 from rules.voice import Voice
+from rules.window.needs import RAW_MS
 
 SHIPPED: Final = Path(here).parent / "catalogue"
 STEP_BACK_MS: Final = 5_000
@@ -77,7 +78,7 @@ class RulesService:
         """Load the rules; `boot` is drawn where it is not given. Raises `RuleFileError` with every mistake."""
         self._bus, self._clock, self._settings = bus, clock, settings
         boot = secrets.randbits(63) if boot is None else boot
-        self.engine = Engine(load_rules(self._folders()), boot=boot)
+        self.engine = Engine(load_rules(self._folders()), boot=boot, raw_ms=RAW_MS)
         self._tally = Tally()
         self._keeping = Keeping(settings.data, disk)
         self._feed = FrameFeed(self.engine, clock, self._tally, wake=self._woken)

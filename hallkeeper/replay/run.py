@@ -42,6 +42,7 @@ from rules.engine import Engine
 from rules.event_follower import COUNTERS_SECONDS
 from rules.events import EventCounters
 from rules.files.model import AlertRule, RecordingRule, RuleSet
+from rules.window.needs import RAW_MS
 
 BOOT: Final = 1
 """Of frames that a replay makes itself: the same in every replay."""
@@ -94,7 +95,7 @@ class _Run:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
         segments = plan.recording.segments(plan.since_ms, plan.until_ms)
-        self.engine = Engine(plan.rules, boot=BOOT)
+        self.engine = Engine(plan.rules, boot=BOOT, raw_ms=RAW_MS)
         self._step_ms = math.gcd(TICK_MS, *(group.group.interval_ms for group in self.engine.groups.values()))
         first = max(segments[0].from_ms, plan.since_ms or 0) if segments else 0
         self._segments = segments

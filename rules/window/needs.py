@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+RAW_MS: Final = 905_000
+"""How far back a live engine keeps raw samples: a quarter of an hour (design, section 4) and five seconds to spare."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -17,6 +20,10 @@ class Need:
     def joined(self, other: "Need") -> "Need":
         """What serves both."""
         return Need(depth_ms=max(self.depth_ms, other.depth_ms), counter=self.counter or other.counter)
+
+    def within(self, longest_ms: int) -> "Need":
+        """The same, no further back than that."""
+        return Need(depth_ms=min(self.depth_ms, longest_ms), counter=self.counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,14 @@ class Needs:
                 joined = need.joined(joined) if joined is not None else need
             self._known[name] = joined
         return self._known[name]
+
+    def within(self, longest_ms: int | None) -> "Needs":
+        """The same needs, none further back than that; what looks further sees only so much."""
+        if longest_ms is None:
+            return self
+        names = {name: need.within(longest_ms) for name, need in self._names.items()}
+        patterns = [PatternNeed(pattern.matches, pattern.need.within(longest_ms)) for pattern in self._patterns]
+        return Needs(names, patterns)
 
     @property
     def deepest_ms(self) -> int:
