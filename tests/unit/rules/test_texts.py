@@ -34,6 +34,10 @@ from rules.templates import QueriedSample, Surroundings, Template, TemplateError
         ("(?i)AbC", "aBc", True),
         ("a(?i:B)c", "abc", True),
         ("(?i)a|b", "B", True),
+        ("x(?i)a|b", "B", True),
+        ("((?i)a)b", "Ab", True),
+        ("((?i)a)b", "AB", False),
+        ("a(?i)b(?-i)c", "aBC", False),
         ("(?P<x>a)(?<y>b)", "ab", True),
         (r"\x41\x{1F600}", "A😀", True),
         (r"a\/b\-c", "a/b-c", True),
@@ -94,6 +98,27 @@ def test_no_text_crashes_the_parser(expr: str) -> None:
 def test_raw_strings_and_underscores_mean_what_they_mean_in_prometheus() -> None:
     assert parse('x{a=~`\\d+"`} > 1_000') == parse('x{a=~"\\\\d+\\""} > 1000')
     assert parse("x{a='`'}") == parse('x{a="`"}')
+
+
+@pytest.mark.parametrize(
+    ("expr", "plain"),
+    [
+        ("x offset 0s", "x"),
+        ("sum(x offset -0m)", "sum(x)"),
+        ("x + 0m", "x + 0"),
+        ("offset offset 5m", "offset offset 300s"),
+        ('info(x, {a="b"})', 'info(x, {a="b",})'),
+        ("x{a='it\\'s'} # 'comment\n > 1", 'x{a="it\'s"} > 1'),
+    ],
+)
+def test_odd_spellings_mean_what_plain_ones_do(expr: str, plain: str) -> None:
+    assert parse(expr) == parse(plain)
+
+
+@pytest.mark.parametrize("expr", ["x[0m]", "x[5m:0s]", "x offset", "info(x, y{a='b'})"])
+def test_nothing_is_no_range(expr: str) -> None:
+    with pytest.raises(ExpressionError):
+        parse(expr)
 
 
 @pytest.mark.parametrize(
