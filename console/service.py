@@ -77,7 +77,9 @@ class ConsoleService:
             site=site,
             state=self._state,
             prometheus=prometheus,
-            explanations=Explanations(window=self._window, clock=clock, rules=lambda: self._rules),
+            explanations=Explanations(
+                window=self._window, clock=clock, rules=lambda: self._rules, alerts=self._state.alerts.values
+            ),
             registry=registry,
             not_ready=self.not_ready,
             version=version,

@@ -1,6 +1,6 @@
 """Why a rule fires for a target, or does not: its expression taken apart, and what its times say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -55,6 +55,15 @@ class Explanation:
     standings: list[Standing] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveAlert:
+    """An alert that the rule engine holds as pending or firing: it remembers longer than a window does."""
+
+    rule: str
+    labels: Mapping[str, str]
+    since_ms: int
+
+
 def find_rules(rules: RuleSet, name: str) -> list[tuple[RuleGroup, AlertRule | RecordingRule]]:
     """Rules of that uid, of that path's end, or of that name."""
     every = [(group, rule) for group in rules.groups for rule in group.rules]
@@ -63,14 +72,18 @@ def find_rules(rules: RuleSet, name: str) -> list[tuple[RuleGroup, AlertRule | R
 
 
 def explain(
-    group: RuleGroup, rule: AlertRule | RecordingRule, target: Target, window: Window, at_ms: int
+    group: RuleGroup,
+    rule: AlertRule | RecordingRule,
+    target: Target,
+    window: Window,
+    at_ms: int,
+    active: Sequence[ActiveAlert] = (),
 ) -> Explanation:
-    """Why a rule says what it says about a target at a time."""
+    """Why a rule says what it says about a target at a time; `active` are the alerts that its engine holds."""
     at = at_ms - group.query_offset_ms
     steps = Anatomy(window, at, target).step(rule.tree)
-    standings = [_standing(group, rule, each, window, at) for each in steps.elements]
-    if steps.scalar is not None:
-        standings = [_standing(group, rule, Element(labels={}, value=steps.scalar), window, at)]
+    elements = steps.elements if steps.scalar is None else [Element(labels={}, value=steps.scalar)]
+    standings = [_standing(group, rule, each, window, at, active) for each in elements]
     verdict = max((each.verdict for each in standings), key=_RANKS.index, default=Verdict.INACTIVE)
     for_ms = rule.for_ms if isinstance(rule, AlertRule) else 0
     return Explanation(
@@ -90,12 +103,17 @@ _RANKS: Final = (Verdict.INACTIVE, Verdict.RECORDED, Verdict.PENDING, Verdict.FI
 
 
 def _standing(
-    group: RuleGroup, rule: AlertRule | RecordingRule, element: Element, window: Window, at_ms: int
+    group: RuleGroup,
+    rule: AlertRule | RecordingRule,
+    element: Element,
+    window: Window,
+    at_ms: int,
+    active: Sequence[ActiveAlert],
 ) -> Standing:
     """Whether the element has been there for long enough."""
     if isinstance(rule, RecordingRule):
         return Standing(labels=element.labels, value=element.value, verdict=Verdict.RECORDED, held_ms=0, at_least=False)
-    held, at_least = _held(group, rule, element, window, at_ms)
+    held, at_least = _remembered(rule, element, at_ms, active) or _held(group, rule, element, window, at_ms)
     fires = held >= rule.for_ms
     return Standing(
         labels=element.labels,
@@ -104,6 +122,17 @@ def _standing(
         held_ms=held,
         at_least=at_least,
     )
+
+
+def _remembered(
+    rule: AlertRule, element: Element, at_ms: int, active: Sequence[ActiveAlert]
+) -> tuple[int, bool] | None:
+    """For how long the engine has held an alert of that element; None where it holds none of that time."""
+    wanted = _nameless(element).items()
+    for alert in active:
+        if alert.rule == rule.uid and alert.since_ms <= at_ms and wanted <= alert.labels.items():
+            return at_ms - alert.since_ms, False
+    return None
 
 
 def _held(group: RuleGroup, rule: AlertRule, element: Element, window: Window, at_ms: int) -> tuple[int, bool]:

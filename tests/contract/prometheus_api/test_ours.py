@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from bus.embedded import EmbeddedBus
@@ -221,3 +222,14 @@ async def test_until_the_window_is_read_questions_are_told_to_wait(tmp_path: Pat
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await bus.close()
+
+
+async def test_an_explanation_knows_since_when_the_engine_holds_an_alert(api: Api) -> None:
+    since = int(time.time() * 1000) - 40_000
+    labels = {"alertname": "RackHot", "severity": "page", "job": "node", "node": "r1-n1", "rack": "r1"}
+    await api.tell(structs.replace(alert(AlertState.PENDING), active_since_ms=since, labels=labels))
+    await api.until("alerts", lambda data: data["alerts"])
+    (told,) = await api.data("explain", rule="RackHot", target="r1-n1", time=str((since + 30_000) / 1000))
+    assert (told["verdict"], told["standings"][0]["held_ms"]) == ("pending", 30_000)
+    (told,) = await api.data("explain", rule="RackHot", target="r1-n1", time=str((since + 90_000) / 1000))
+    assert (told["verdict"], told["standings"][0]["held_ms"]) == ("firing", 90_000)
