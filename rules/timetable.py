@@ -35,10 +35,7 @@ class Timetable:
 
     def __init__(self, groups: Mapping[str, RuleGroup]) -> None:
         self._turns = {
-            uid: _Turn(
-                interval_ms=group.interval_ms, spacing_ms=PROTECTIVE_SPACING_MS if group.protective else SPACING_MS
-            )
-            for uid, group in groups.items()
+            uid: _Turn(interval_ms=group.interval_ms, spacing_ms=_spacing(group)) for uid, group in groups.items()
         }
 
     def wake(self, uids: Iterable[str]) -> None:
@@ -58,3 +55,9 @@ class Timetable:
         """How long nothing is due."""
         following = min((turn.next_ms for turn in self._turns.values()), default=now_ms + 1_000)
         return max(following - now_ms, 0) / 1000.0
+
+
+def _spacing(group: RuleGroup) -> int:
+    if group.paced:
+        return group.interval_ms
+    return PROTECTIVE_SPACING_MS if group.protective else SPACING_MS

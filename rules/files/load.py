@@ -108,6 +108,7 @@ def _group(node: Node, path: str, file_name: str, mistakes: Mistakes, sidecar: S
         limit=fields.whole("limit"),
         query_offset_ms=fields.duration_ms("query_offset"),
         protective=name in sidecar.protective,
+        paced=name in sidecar.paced,
     )
 
 

@@ -99,6 +99,8 @@ class RuleGroup:
     """Rules look that far back from the evaluation's time."""
     protective: bool = False
     """Evaluated with the shortest delay: its alerts trip the protective lane."""
+    paced: bool = False
+    """Evaluated at its interval, whatever arrives: what it reads is much, and a second of delay is nothing to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class SidecarFile:
 
     mistakes: Mistakes
     protective: frozenset[str] = frozenset()
+    paced: frozenset[str] = frozenset()
     alerts: Mapping[tuple[str, str], Sidecar] = field(default_factory=dict)
     """By group and alert."""
     places: Mapping[tuple[str, str], Node] = field(default_factory=dict)
@@ -68,22 +69,28 @@ def read_sidecar(path: Path) -> SidecarFile:
     """Read a sidecar; its mistakes wait for `unused`. Raises `RuleFileError` where it is no YAML."""
     document = read_document(path, RuleFileError)
     mistakes = Mistakes(str(path), list(document.problems))
-    top = Fields(document.root, "", mistakes, ("groups", "protective"))
+    top = Fields(document.root, "", mistakes, ("groups", "protective", "paced"))
     alerts: dict[tuple[str, str], Sidecar] = {}
     places: dict[tuple[str, str], Node] = {}
-    protective = []
-    for number, node in enumerate(top.items("protective")):
-        if isinstance(node, Scalar):
-            protective.append(node.text)
-            places[node.text, ""] = node
-        else:
-            mistakes.add(node, f"protective[{number}]", "must be a group's name", "text")
+    protective, paced = (_groups(top, name, mistakes, places) for name in ("protective", "paced"))
     for group, groups_node in top.mapping("groups"):
         inner = Fields(groups_node, f"groups.{group}", mistakes, _Anything())
         for alert, node in inner.entries():
             places[group, alert] = node
             alerts[group, alert] = _sidecar(Fields(node, f"groups.{group}.{alert}", mistakes, _FIELDS), mistakes)
-    return SidecarFile(mistakes=mistakes, protective=frozenset(protective), alerts=alerts, places=places)
+    return SidecarFile(mistakes=mistakes, protective=protective, paced=paced, alerts=alerts, places=places)
+
+
+def _groups(top: Fields, name: str, mistakes: Mistakes, places: dict[tuple[str, str], Node]) -> frozenset[str]:
+    """A list of groups, noted with where each is named."""
+    found = []
+    for number, node in enumerate(top.items(name)):
+        if isinstance(node, Scalar):
+            found.append(node.text)
+            places[node.text, ""] = node
+        else:
+            mistakes.add(node, f"{name}[{number}]", "must be a group's name", "text")
+    return frozenset(found)
 
 
 def _sidecar(fields: Fields, mistakes: Mistakes) -> Sidecar:

@@ -122,11 +122,12 @@ def test_a_sidecar_adds_what_operators_ask_for(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     write(
         tmp_path,
-        "protective: [g]\ngroups: {g: {A: {clear: x < 0.5, clear_for: 2m, hold_over_gap: 10m}}}",
+        "protective: [g]\npaced: [g]\ngroups: {g: {A: {clear: x < 0.5, clear_for: 2m, hold_over_gap: 10m}}}",
         "r.hallkeeper.yaml",
     )
     (group,) = load_rules([tmp_path]).groups
     assert group.protective
+    assert group.paced
     sidecar = group.rules[0].sidecar
     assert (sidecar.clear, sidecar.clear_for_ms, sidecar.hold_over_gap_ms) == ("x < 0.5", 120_000, 600_000)
 
@@ -146,6 +147,7 @@ def test_a_sidecar_adds_what_operators_ask_for(tmp_path: Path) -> None:
         ("groups: {g: {A: {catalogue: A01}}}", "must be a list"),
         ("groups: {g: {A: {catalogue: [[A01]]}}}", "must be an entry"),
         ("protective: [pdu]", "the rule file has no group 'pdu'"),
+        ("paced: [pdu]", "the rule file has no group 'pdu'"),
         ("protektive: [g]", "unknown field 'protektive', try 'protective'"),
     ],
 )

@@ -46,6 +46,14 @@ def test_what_arrives_wakes_a_group_at_once_but_not_within_its_spacing() -> None
     assert turns.due(500) == ["a"]
 
 
+def test_a_paced_group_keeps_its_interval_whatever_arrives() -> None:
+    turns = Timetable({"a": RuleGroup(uid="a", name="a", rules=(), interval_ms=1_000, paced=True)})
+    turns.due(0)
+    turns.wake(["a"])
+    assert turns.due(999) == []
+    assert turns.due(1_000) == ["a"]
+
+
 def test_the_wait_ends_when_the_next_group_is_due() -> None:
     turns = table()
     turns.due(0)
