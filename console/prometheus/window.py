@@ -23,6 +23,8 @@ DEPTH_SECONDS: Final = 900.0
 """How far back questions may look: the raw window's depth of design section 4."""
 LIMIT_BYTES: Final = 1 << 30
 """Memory of the rings (a default of ours): beyond it metrics are kept less deep, and new ones not at all."""
+GUESSED_INTERVAL_MS: Final = 30_000
+"""Rings begin for samples so far apart and grow where they come faster: slow metrics of a large site take little."""
 TABLES_MS: Final = 300_000
 """Series tables travel at least so often: a reader starts so much earlier."""
 FETCH_LIMIT: Final = 1_000
@@ -56,6 +58,7 @@ class QueryWindow:
         self._bus, self._clock, self._alerts = bus, clock, alerts
         self._depth_ms = round(depth_seconds * 1000)
         self._live = LiveWindow(depth_seconds=depth_seconds, limit_bytes=limit_bytes)
+        self._live.window.guessed_interval_ms = GUESSED_INTERVAL_MS
         self._series = AlertSeries()
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -64,10 +67,19 @@ class QueryWindow:
         self._refused = Counter(
             "hallkeeper_console_refused_frames_total", "Frames that cannot be decoded.", registry=registry
         )
-        held = Gauge("hallkeeper_console_window_bytes", "Memory of the window that queries read.", registry=registry)
-        held.set_function(lambda: float(self._live.window.nbytes))
-        rows = Gauge("hallkeeper_console_window_series", "Series in the window that queries read.", registry=registry)
-        rows.set_function(lambda: float(self._live.window.series))
+        self._show(registry)
+
+    def _show(self, registry: CollectorRegistry) -> None:
+        """The window's state as metrics."""
+        window = self._live.window
+        shown: dict[str, tuple[str, Callable[[], float]]] = {
+            "bytes": ("Memory of the window that queries read.", lambda: window.nbytes),
+            "series": ("Series in the window that queries read.", lambda: window.series),
+            "short_metrics": ("Metrics kept less deep than asked for: memory.", lambda: len(window.counts.shortened)),
+            "refused_series": ("Series left out since the start: memory.", lambda: window.counts.refused_series),
+        }
+        for name, (meaning, value) in shown.items():
+            Gauge(f"hallkeeper_console_window_{name}", meaning, registry=registry).set_function(value)
 
     async def ask(self, question: Callable[[Window], T]) -> T:
         """What a question says, asked in a thread so that the API stays quick. Raises `ApiError` and what it raises."""
