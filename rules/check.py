@@ -217,7 +217,8 @@ def _too_far(tree: Tree, past_ms: int, *, within: str | None) -> Iterator[tuple[
                 yield tree.name or "a selector", back, "recording it first, and reading the record"
         case SelectRange():
             back = past_ms + tree.range_ms + tree.select.offset_ms
-            if tree.select.at is None and back > RAW_MS and not (within in ROLLED and not past_ms):
+            rolled = within in ROLLED and tree.select.name is not None and not past_ms and not tree.select.offset_ms
+            if tree.select.at is None and back > RAW_MS and not rolled:
                 name = f"{within}() over {tree.select.name or 'a selector'}"
                 yield name, back, f"recording it first, or one of {', '.join(sorted(ROLLED))}, which minutes serve"
         case Subquery():
