@@ -45,7 +45,7 @@ def test_a_sidecars_clear_expression_is_looked_at_too(tmp_path: Path) -> None:
         "quantile_over_time(0.9, up[1h]) > 1", "deriv(up[20m]) > 1", "changes(up[5m] offset 11m) > 1", "up offset 16m > 1",
         "max_over_time(rate(up[5m])[15m:]) > 1", "max_over_time(up[1h:1m]) > 1", "sum(stddev_over_time(up[901s])) > 1",
         "max_over_time((increase(up[1h]))[10m:]) > 1", "increase(up[1h] offset 5m) > 1",
-        "increase({__name__=~\"u.\"}[1h]) > 1",
+        'increase({__name__=~"u."}[1h]) > 1',
     ],
 )  # fmt: skip
 def test_a_look_back_that_nothing_serves_says_record_it_first(tmp_path: Path, expr: str) -> None:
