@@ -30,8 +30,8 @@ _HEAD: Final = """\
 Made from `rules/catalogue/`; write it anew with `make docs`.
 
 The rules are Prometheus's own rule files and run on any Prometheus from 2.42 on. Beside each file, `X.hallkeeper.yaml` says
-what Prometheus has no word for: clear thresholds, holds over gaps, and which entries of the detection catalogue an alert
-implements. Numbers that a site tunes are in [thresholds.md](thresholds.md); a rule of cooling, jobs or schedulers that finds
+what Prometheus has no word for: clear thresholds, holds over gaps, which entries of the detection catalogue an alert
+implements, and groups that are `protective` (judged within 10 ms of what arrives) or `paced` (judged at their interval alone). Numbers that a site tunes are in [thresholds.md](thresholds.md); a rule of cooling, jobs or schedulers that finds
 none published takes the default of that table, so that a lost series of thresholds never silences it.
 
 The detection catalogue knows six levels, rules know three severities:
