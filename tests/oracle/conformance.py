@@ -35,7 +35,7 @@ _SUFFIXES: Final = re.compile(r"_(bucket|count|sum)$")
 
 
 class Verdict(StrEnum):
-    """What became of a case."""
+    """What became of a case; one that reads native histograms or start timestamps besides may still pass."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -134,13 +134,14 @@ def _judged(case: Case, store: Store) -> Outcome:
         if "native histograms" in said:
             return Outcome(case, Verdict.NATIVE_HISTOGRAM)
         return Outcome(case, Verdict.GRAMMAR if any(words in said for words in _PARSER) else Verdict.FAILED, said)
-    for names, verdict in ((store.native, Verdict.NATIVE_HISTOGRAM), (store.started, Verdict.START_TIMESTAMP)):
-        if any(
-            Selection(each).takes(name) for each in walk(question.tree) if isinstance(each, Select) for name in names
-        ):
-            return Outcome(case, verdict)
     said = _difference(case, question, store)
-    return Outcome(case, Verdict.PASSED if said is None else Verdict.FAILED, said or "")
+    if said is None:
+        return Outcome(case, Verdict.PASSED)
+    read = [Selection(each) for each in walk(question.tree) if isinstance(each, Select)]
+    for names, verdict in ((store.native, Verdict.NATIVE_HISTOGRAM), (store.started, Verdict.START_TIMESTAMP)):
+        if any(each.takes(name) for each in read for name in names):
+            return Outcome(case, verdict, said)
+    return Outcome(case, Verdict.FAILED, said)
 
 
 def _difference(case: Case, question: Question, store: Store) -> str | None:
