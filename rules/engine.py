@@ -28,8 +28,9 @@ from rules.outside import Outside
 from rules.promql.passes import LOOKBACK_MS, Pass
 from rules.promql.plan import Planner
 from rules.recorder import Recorder
+from rules.rollups.keep import Rollups
 from rules.snapshot import Snapshot, decode_snapshot, encode_snapshot
-from rules.templates import Surroundings
+from rules.templates import QueriedSample, Surroundings
 from rules.window.layouts import Layout
 from rules.window.window import LIMIT_BYTES, Window
 
@@ -75,7 +76,7 @@ class Engine:
     ) -> None:
         """`boot` numbers the frames that recording rules make, a random number per start; of `models` those run that
         a rule reads. Templates see the external labels and url. With `raw_ms` no raw sample is kept for longer (a live
-        engine: `RAW_MS`), and what looks further back sees only so much.
+        engine: `RAW_MS`); what looks further back reads rollups where they can answer, else it sees only so much.
 
         Raises `RuleFileError` with every mistake of every file.
         """
@@ -89,6 +90,7 @@ class Engine:
         self.models = Models(self._known_models, planner)
         self._raw_ms = raw_ms
         self.window = Window(planner.needs.within(raw_ms), limit_bytes=limit_bytes)
+        self._look_back(planner)
         self.open: dict[str, tuple[AlertEvaluator, Alert]] = {}
         """Alerts that are pending or firing, by id, with their rules."""
         self._outside = Outside(external_labels=external_labels, external_url=external_url)
@@ -198,9 +200,26 @@ class Engine:
         self._count_open()
         self._records = _sources(groups, models)
         self.window.require(planner.needs.within(self._raw_ms))
+        self._look_back(planner)
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
         return ended
+
+    def _look_back(self, planner: Planner) -> None:
+        """Keep in buckets what is looked at beyond raw samples; look-backs that stay keep their past."""
+        before, look_backs = self.window.rollups, planner.look_backs
+        self.window.rollups = Rollups(look_backs) if self._raw_ms is not None and look_backs else None
+        if before is not None and self.window.rollups is not None:
+            self.window.rollups.adopt(before)
+
+    def look_backs(self) -> bytes | None:
+        """What is kept in buckets, as bytes; None where nothing is."""
+        return None if self.window.rollups is None else self.window.rollups.encode()
+
+    def restore_look_backs(self, state: bytes) -> None:
+        """Go on from `look_backs()`. Raises `Malformed` for other bytes."""
+        if self.window.rollups is not None:
+            self.window.rollups.restore(state)
 
     def state(self, at_ms: int) -> bytes:
         """Alert states at a time, and what they need to go on after a restart."""
@@ -266,6 +285,11 @@ class Engine:
         """What would have to be told of each open alert, had nobody told of it."""
         around = self._outside.around(Pass(self.window, at_ms))
         return [_transition(rule, alert, at_ms, around) for rule, alert in self.open.values()]
+
+    def ask(self, expr: str, at_ms: int) -> Sequence[QueriedSample]:
+        """What an expression yields over what the window holds. Raises `QueryFailed`."""
+        with np.errstate(all="ignore"):
+            return self._outside.ask(expr, Pass(self.window, at_ms))
 
     def _rule(self, uid: str) -> AlertEvaluator | None:
         return next((rule for group in self.groups.values() for rule in group.alerting if rule.rule.uid == uid), None)

@@ -29,10 +29,11 @@ from rules import __file__ as here
 from rules.announce import EngineAlerts, alert_events, event_of
 from rules.engine import AlertTransition, Engine
 from rules.event_follower import EventFollower
-from rules.events import EventCounters
+from rules.events import BURSTS, METRIC, EventCounters
 from rules.files.load import load_rules
 from rules.frame_feed import BUS_TIMEOUT_SECONDS, FrameFeed
 from rules.keeping import Keeping, write_aside
+from rules.labels import NAME
 from rules.meters import RulesMeters, Tally
 from rules.succession import Succession
 from rules.timetable import Timetable
@@ -54,6 +55,7 @@ HEARD_MS: Final = 5_000
 """So far behind the newest state of each alert listening begins: nothing falls between the two."""
 ALERTS_FILE: Final = "rules-alerts.state"
 COUNTERS_FILE: Final = "rules-events.state"
+LOOK_BACKS_FILE: Final = "rules-rollups.state"
 SPOKEN_OF: Final = 20
 """Transitions of one pass that are logged one by one; of more, the number."""
 
@@ -78,7 +80,13 @@ class RulesService:
         """Load the rules; `boot` is drawn where it is not given. Raises `RuleFileError` with every mistake."""
         self._bus, self._clock, self._settings = bus, clock, settings
         boot = secrets.randbits(63) if boot is None else boot
-        self.engine = Engine(load_rules(self._folders()), boot=boot, raw_ms=RAW_MS)
+        self.engine = Engine(
+            load_rules(self._folders()),
+            boot=boot,
+            raw_ms=RAW_MS,
+            external_labels=settings.external_labels,
+            external_url=f"http://{settings.listen}",
+        )
         self._tally = Tally()
         self._keeping = Keeping(settings.data, disk)
         self._feed = FrameFeed(self.engine, clock, self._tally, wake=self._woken)
@@ -265,6 +273,10 @@ class RulesService:
     async def _count_events(self, publisher: Publisher) -> None:
         """Device events are counted by whoever speaks, from where the last one has got to."""
         self._keeping.read(COUNTERS_FILE, self._events.counters.restore)
+        for name in (METRIC, BURSTS):
+            for sample in self.engine.ask(name, self._now()):
+                labels = {label: text for label, text in sample.labels.items() if label != NAME}
+                self._events.counters.inherit(name, labels, int(sample.value))
         async with AsyncExitStack() as stack:
             events = await self._events.consumer(self._bus)
             stack.push_async_callback(events.close)
@@ -277,10 +289,11 @@ class RulesService:
         restored = self._keeping.read(ALERTS_FILE, lambda state: self.engine.restore(state, self._clock.now_ms()))
         if restored is not None:
             log.info("alerts restored", alerts=restored)
+        self._keeping.read(LOOK_BACKS_FILE, self.engine.restore_look_backs)
 
     async def _keep(self) -> None:
         """Snapshots: soon after a change, each second while `for` runs, and once a minute; and the window's housekeeping."""
-        rhythm = self._keeping.rhythm(self._ticks())
+        rhythm, slow = self._keeping.rhythm(self._ticks()), self._keeping.rhythm(self._ticks())
         while True:
             await self._clock.sleep(1.0)
             now = self._ticks()
@@ -290,8 +303,16 @@ class RulesService:
                 state = self.engine.state(self._now())
                 rhythm.took(now, perf_counter() - began)
                 await self._keeping.write(ALERTS_FILE, state)
+            if self._speaks and slow.due(now, changed=False):
+                await self._keep_look_backs()
+                slow.took(self._ticks(), 0.0)
             if rhythm.collects(now):
                 self.engine.collect(self._now())
+
+    async def _keep_look_backs(self) -> None:
+        kept = self.engine.look_backs()
+        if kept is not None:
+            await self._keeping.write(LOOK_BACKS_FILE, kept)
 
     async def _keep_counters(self, state: bytes) -> None:
         await self._keeping.write(COUNTERS_FILE, state)
@@ -305,3 +326,5 @@ class RulesService:
         except (TimeoutError, HallkeeperError) as error:
             log.error("alerts were left behind", waiting=self._voice.waiting, why=str(error))
         self._keeping.write_now(ALERTS_FILE, self.engine.state(self._now()))
+        if (kept := self.engine.look_backs()) is not None:
+            self._keeping.write_now(LOOK_BACKS_FILE, kept)

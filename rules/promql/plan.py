@@ -62,6 +62,8 @@ class Planner:
         self._nodes: dict[Tree, Node] = {}
         self._names: dict[str, Need] = {}
         self._patterns: list[PatternNeed] = []
+        self.look_backs: dict[str, dict[int, frozenset[str]]] = {}
+        """Functions over ranges that rollups can answer, by metric and range in ms."""
 
     @property
     def needs(self) -> Needs:
@@ -202,7 +204,11 @@ class Planner:
             return functions.Absent(inner, fixed)
         if isinstance(argument, Subquery):
             return SpanCall(tree.function, self._node(argument), argument, others)
-        return RangeCall(tree.function, argument, others)
+        call = RangeCall(tree.function, argument, others)
+        if call.rolled is not None:
+            ranges = self.look_backs.setdefault(call.rolled, {})
+            ranges[argument.range_ms] = ranges.get(argument.range_ms, frozenset()) | {tree.function}
+        return call
 
 
 def _relabel(name: str, inner: Node, texts: list[str]) -> Node:

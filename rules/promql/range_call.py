@@ -14,7 +14,10 @@ from rules.promql.rates import RATES, Rate
 from rules.promql.selectors import Selected, Selection
 from rules.promql.tree import SelectRange, Subquery
 from rules.promql.vector import Vector
+from rules.rollups.buckets import FIELDS
+from rules.rollups.keep import Rollups
 from rules.window.board import Block
+from rules.window.needs import RAW_MS
 
 KEEP_NAMES: Final = frozenset({"last_over_time", "first_over_time"})
 """Functions whose result is a sample of the series itself."""
@@ -29,15 +32,32 @@ class RangeCall(Node):
         self._rate = Rate(function, self._range_ms, self._offset_ms)
         self._parameters = tuple(parameters)
         self.selection = Selection(argument.select)
+        now_and_named = argument.select.at is None and not argument.select.offset_ms
+        looks_far = function in FIELDS and argument.range_ms > RAW_MS
+        self.rolled = argument.select.name if looks_far and now_and_named else None
+        """The metric, where the call looks further back than raw samples of a live engine and rollups can answer it."""
         super().__init__(parameters, reads=self.selection.reads)
 
     def compute(self, now: Pass) -> Vector:
+        rollups = now.window.rollups
+        if rollups is not None and rollups.serves(self.rolled, self._function, self._range_ms):
+            return self._over_rollups(now, rollups)
         parameters = [parameter.scalar(now) for parameter in self._parameters]
         found = self.selection.blocks(now)
         pieces = []
         for block, selected in found:
             labels = selected.refresh(block, self.selection.select.matchers)
             pieces.append(Vector(labels, *self._over(now, block, selected, parameters)))
+        result = pieces[0] if len(pieces) == 1 else self.selection.joined(now, pieces)
+        return result if self._function in KEEP_NAMES else now.nameless(result)
+
+    def _over_rollups(self, now: Pass, rollups: Rollups) -> Vector:
+        """The same on the edges of buckets, without extrapolation: what falls into the look-back counts."""
+        pieces = []
+        for block, selected in self.selection.blocks(now):
+            labels = selected.refresh(block, self.selection.select.matchers)
+            values, present = rollups.read(block.name, self._function, self._range_ms, labels, now.at_ms)
+            pieces.append(Vector(labels, values, None if every(present) else present))
         result = pieces[0] if len(pieces) == 1 else self.selection.joined(now, pieces)
         return result if self._function in KEEP_NAMES else now.nameless(result)
 

@@ -9,6 +9,7 @@ from bus.frames import Frame, decode_frame
 from fleet.errors import Malformed
 from rules.arrays import Bytes, Floats, Rows
 from rules.labels import Strings
+from rules.rollups.keep import Rollups
 from rules.window import registry
 from rules.window.account import Counts, Taken
 from rules.window.board import Block, Board, Pattern
@@ -62,6 +63,8 @@ class Window:
         """Counts up whenever rows come, go or move."""
         self.places = 0
         """Counts up whenever rows go or move: what a layout knows of its own rows' places holds no more."""
+        self.rollups: Rollups | None = None
+        """What is kept beyond raw samples, where somebody looks back so far."""
         self._patterns: dict[bytes, Pattern] = {}
         self._standing: Standing | None = None
 
@@ -148,8 +151,10 @@ class Window:
         self.counts.points += layout.size
         if self._deepened(layout, frame.at):
             self._derive(layout)
-        plain = not marked and frame.quality is None
-        return layout if self._fill(layout, frame.at, values, None if plain else states_of(frame, values)) else None
+        states = None if not marked and frame.quality is None else states_of(frame, values)
+        if self.rollups is not None:
+            self.rollups.take(layout, frame.at, values, states)
+        return layout if self._fill(layout, frame.at, values, states) else None
 
     def _fill(self, layout: Layout, at: int, values: Floats, states: Bytes | None) -> bool:
         """Write every stream's samples; whether some are newer than all before."""
