@@ -1,6 +1,7 @@
 """`hallkeeper bench`: speed in CPU-seconds of every process of ours that takes part; load comes from another process."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -83,6 +84,36 @@ def rules_latency(
 ) -> None:
     """Frame on the bus to alert event: the real rule service with 200 rules over 524,160 series, load from outside."""
     from hallkeeper.bench.latency_rules import run
+
+    show(run(seconds=seconds, nodes=nodes, seed=seed), as_json=as_json)
+
+
+@app.command()
+def replay(
+    *,
+    nodes: Annotated[int, typer.Option(help="Nodes of the simulated site.", min=8, max=4096)] = 640,
+    minutes: Annotated[float, typer.Option(help="Minutes to record.", min=0.5, max=600.0)] = 5.0,
+    recording: Annotated[Path | None, typer.Option(help="Take this recording, or keep the new one here.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Rule files; the shipped catalogue.")] = None,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """A recorded site through rules and playbooks: times real time, points per CPU-second."""
+    from hallkeeper.bench.replay import run
+
+    show(run(nodes=nodes, minutes=minutes, seed=seed, recording=recording, rules=rules), as_json=as_json)
+
+
+@app.command()
+def alerts(
+    *,
+    seconds: Annotated[float, SECONDS] = 60.0,
+    nodes: Annotated[int, typer.Option(help="Exporter pages, each read once a second.", min=1, max=999)] = 64,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """A fault on an exporter's page to a received webhook, through every service: milliseconds, leg by leg."""
+    from hallkeeper.bench.alerts import run
 
     show(run(seconds=seconds, nodes=nodes, seed=seed), as_json=as_json)
 
