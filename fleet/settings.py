@@ -168,6 +168,8 @@ class Settings(Entry):
         dict[str, float], Field(json_schema_extra={"propertyNames": {"enum": sorted(THRESHOLDS)}})
     ] = Field(default_factory=dict)
     """Numbers that rules compare with, by name (see thresholds.md); what is not named keeps its default."""
+    external_labels: dict[str, str] = Field(default_factory=dict)
+    """What this installation is called elsewhere: templates of rules see it as `$externalLabels`, as Prometheus's do."""
     model_config = ConfigDict(validate_default=True)
 
     _base: Path = PrivateAttr(default=Path())

@@ -138,6 +138,17 @@ class EventCounters:
         self._seen = OrderedDict.fromkeys(document.seen)
         self._layout = None
 
+    def inherit(self, name: str, labels: Mapping[str, str], count: int) -> None:
+        """Go on from where another engine's counter stands: one that falls back would look like as many new events."""
+        key = tuple(sorted(labels.items()))
+        counts = self._bursts if name == BURSTS else self._counts
+        if name not in {METRIC, BURSTS} or counts.get(key, 0) >= count:
+            return
+        self._counts.setdefault(key, 0)
+        counts[key] = count
+        self._published[key] = self._counts[key], self._bursts.get(key, 0)
+        self._layout = None
+
 
 def _values(counts: Sequence[tuple[int, int]]) -> Floats:
     """Counts, then bursts, in the order of the layout."""

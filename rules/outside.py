@@ -31,12 +31,12 @@ class Outside:
                 external_labels=dict(self.external_labels),
                 external_url=self.external_url,
                 at_seconds=now.at_ms / 1000.0,
-                query=lambda text: self._query(text, now),
+                query=lambda text: self.ask(text, now),
             )
 
         return made
 
-    def _query(self, text: str, now: Pass) -> list[QueriedSample]:
+    def ask(self, text: str, now: Pass) -> list[QueriedSample]:
         """An instant query over what the window holds. Raises `QueryFailed`."""
         try:
             value = self._plan(text).evaluate(Pass(now.window, now.at_ms))

@@ -392,3 +392,20 @@ def test_settings_and_system_clock_are_all_it_needs(tmp_path: Path) -> None:
         return {"why": service.not_ready() or ""}
 
     assert "rebuilt" in asyncio.run(scenario())["why"]
+
+
+async def test_counters_that_are_older_than_what_the_bus_holds_never_fall_back(stage: Stage) -> None:
+    """A standby on another machine has a state of its own, from when it led last: its counters go on from the leader's."""
+    async with stage.service():
+        for number in range(5):
+            await stage.event(text=f"event {number}")
+        await run(stage, 700, None)
+    (stage.settings.data / "rules-events.state").unlink()
+    async with stage.service() as service:
+        await run(stage, 60, None)
+        (sample,) = service.engine.ask("device_events_total", stage.clock.now_ms())
+        assert sample.value == 5
+        assert [str(event.state) for event in await stage.events() if event.alertname == "Xid"] == [
+            "firing",
+            "resolved",
+        ]
