@@ -41,6 +41,7 @@ class ForkedChild:
 
     def __init__(self, process: BaseProcess) -> None:
         self._process = process
+        self._ended: asyncio.Event | None = None
 
     @property
     def pid(self) -> int:
@@ -52,17 +53,18 @@ class ForkedChild:
         return self._process.exitcode
 
     async def wait(self) -> int:
-        """Return its exit status when it has ended."""
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        sentinel = self._process.sentinel
-        loop.add_reader(sentinel, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(sentinel)
+        """Return its exit status when it has ended; any number may wait, and give up waiting."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+            asyncio.get_running_loop().add_reader(self._process.sentinel, self._over, self._ended)
+        await self._ended.wait()
         self._process.join()
         return self._process.exitcode or 0
+
+    def _over(self, ended: asyncio.Event) -> None:
+        """A sentinel has one reader in a loop, so nobody who waits may take it away from the others."""
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        ended.set()
 
     def send_signal(self, number: int) -> None:
         """Raises `ProcessLookupError` when it is gone."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hallkeeper.forks import ForkedChild
+
 MODULE = """
 import os, pathlib, sys, time
 pathlib.Path(sys.argv[1]).write_text(f"{os.getpid()} {open('/proc/self/comm').read().strip()}")
@@ -59,3 +61,32 @@ async def test_a_supervisor_that_is_killed_leaves_no_child(tmp_path, number):
         for left in (parent.pid if parent.returncode is None else 0, pid):
             if left:
                 os.kill(left, signal.SIGKILL)
+
+
+class Ending:
+    """A process as multiprocessing shows it; its sentinel is readable once it has ended."""
+
+    def __init__(self) -> None:
+        self.sentinel, self._other = os.pipe()
+        self.exitcode: int | None = None
+
+    def end(self, status: int) -> None:
+        self.exitcode = status
+        os.close(self._other)
+
+    def join(self) -> None:
+        assert self.exitcode is not None
+
+
+async def test_who_gives_up_waiting_for_a_child_takes_its_end_from_nobody():
+    process = Ending()
+    child = ForkedChild(process)
+    patient, impatient = asyncio.ensure_future(child.wait()), asyncio.ensure_future(child.wait())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    process.end(3)
+    async with asyncio.timeout(5):
+        assert await patient == 3
+        assert await child.wait() == 3
+    os.close(process.sentinel)
