@@ -118,6 +118,20 @@ def alerts(
     show(run(seconds=seconds, nodes=nodes, seed=seed), as_json=as_json)
 
 
+@app.command()
+def storm(
+    *,
+    number: Annotated[
+        int, typer.Option("--alerts", help="Alerts within ten seconds.", min=1_000, max=200_000)
+    ] = 50_000,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """A storm of alerts with critical ones in the middle of it: how late those are, in milliseconds."""
+    from hallkeeper.bench.storm import run
+
+    show(run(alerts=number), as_json=as_json)
+
+
 def expect(against: str | None, *names: str) -> None:
     """Refuse a peer that this bench does not know."""
     if against is not None and against not in names:
