@@ -105,7 +105,7 @@ class Values:
         row: Floats = self._now[node]
         row += self._rng.integers(1, 400, row.size) / 4.0
         if self._rng.random() < self._load.reset_share:
-            row[self._rng.integers(0, row.size)] = 100_000.25
+            row[self._rng.integers(0, row.size)] = 0.25
         elapsed = self._answers[node] * INTERVAL_SECONDS
         self._answers[node] += 1
         high = [place for place in self._flapping[node] if (elapsed + 9 * place) % FLAP_SECONDS < FLAP_SECONDS // 2]

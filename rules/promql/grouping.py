@@ -36,7 +36,7 @@ class Rectangle:
             values = vector.values[self.rows]
         if vector.present is None:
             return values, self.filled
-        present = vector.present[self.rows]
+        present = vector.present.reshape(self.rows.shape[::-1]).T if self.adjacent else vector.present[self.rows]
         return values, present if self.filled is None else present & self.filled
 
 

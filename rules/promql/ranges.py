@@ -216,6 +216,42 @@ def cells_from(ring: Ring, first: Times, last: Times, cells: Rows) -> Floats:
     return read
 
 
+@dataclass(slots=True, eq=False)
+class Ends:
+    """The first and the last good sample of rows that may have holes."""
+
+    first: Floats
+    last: Floats
+    first_time: Times
+    last_time: Times
+    counts: Times
+    uneven: Bools
+    """Rows whose value may have fallen in between; none of the others did."""
+
+
+def steady(now: Pass, rows: RowRange) -> Ends:
+    """Each row's ends, without putting its samples in order."""
+    reach, ring, streams = rows.reach, rows.ring, now.window.streams
+    lengths = reach.last - reach.first + 1
+    depth = max(int(lengths.max(initial=0)), 1)
+    step, columns = np.arange(depth)[:, None], np.arange(len(lengths))
+    places = ((reach.first + step) & (ring.slots - 1)) * ring.width + rows.board.cell[rows.places]
+    read = ring.values.ravel().take(places)
+    good = (ring.states.ravel().take(places) & GOOD_MASK == 0) & (step < lengths)
+    first, last = good.argmax(axis=0), depth - 1 - good[::-1].argmax(axis=0)
+    highest = np.maximum.accumulate(np.where(good, read, -np.inf), axis=0)
+    fell = (highest[:-1] > read[1:]) & good[1:]
+    times = streams.times[(reach.first + np.array([first, last])) & (streams.slots - 1), reach.owners]
+    return Ends(
+        first=read[first, columns],
+        last=read[last, columns],
+        first_time=times[0],
+        last_time=times[1],
+        counts=np.count_nonzero(good, axis=0),
+        uneven=fell.any(axis=0) | np.isnan(highest[-1]),
+    )
+
+
 def samples(now: Pass, rows: RowRange) -> Samples:
     """Read the cells of rows that may have holes."""
     reach, ring, streams = rows.reach, rows.ring, now.window.streams

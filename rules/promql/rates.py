@@ -11,7 +11,19 @@ import numpy as np
 
 from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.passes import Pass
-from rules.promql.ranges import CELLS, Extent, Reach, RowRange, Samples, cells_from, chunks, extent, row_range, samples
+from rules.promql.ranges import (
+    CELLS,
+    Extent,
+    Reach,
+    RowRange,
+    Samples,
+    cells_from,
+    chunks,
+    extent,
+    row_range,
+    samples,
+    steady,
+)
 from rules.window.board import Block
 
 RATES: Final = frozenset({"rate", "increase", "delta"})
@@ -108,8 +120,20 @@ class Rate:
             factor[row] = limited / (self.range_ms / 1000.0) if self.function == "rate" else limited
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
-        """The same, sample by sample."""
-        return self.of_samples(now, samples(now, rows))
+        """The same, from each row's own first and last sample; sample by sample where its value fell between them."""
+        found = steady(now, rows)
+        end = now.at_ms - self.offset_ms
+        own = extent(found.first_time, found.last_time, found.counts, end - self.range_ms, end)
+        result, enough = self._extended(found.last - found.first, found.first, own), own.enough
+        if self.counts and some(found.uneven):
+            places = np.flatnonzero(found.uneven)
+            result[places], enough[places] = self.of_samples(now, samples(now, rows.chosen(places)))
+        return result, enough
+
+    def _extended(self, result: Floats, first: Floats, own: Extent) -> Floats:
+        factor = (own.sampled + own.start + own.end) / own.sampled
+        nowhere = np.empty(0, dtype=np.int64)
+        return self._finished(result, first, Reach(nowhere, nowhere, nowhere, own, factor, every(own.enough)))
 
     def of_samples(self, now: Pass, read: Samples) -> tuple[Floats, Bools]:
         """The same over samples with times of their own, whose counts from row to row may differ."""
@@ -119,10 +143,7 @@ class Rate:
         result = read.last - read.values[0]
         if self.counts:
             result = _corrected(result, read.values, read.counts - 1)
-        factor = (own.sampled + own.start + own.end) / own.sampled
-        nowhere = np.empty(0, dtype=np.int64)
-        reach = Reach(nowhere, nowhere, nowhere, own, factor, every(own.enough))
-        return self._finished(result, read.values[0], reach), own.enough
+        return self._extended(result, read.values[0], own), own.enough
 
 
 def _correct(result: Floats, span: RowRange, places: Rows) -> None:

@@ -18,6 +18,10 @@ GOOD_MASK: Final = 0x03
 """`state & GOOD_MASK == 0` is a good sample, the only kind that rules see."""
 BYTES_PER_CELL: Final = 9
 _SPARE: Final = 1.5
+"""Columns made for those in use: growing by half keeps copies rare …"""
+_SPARE_OF_MANY: Final = 1.2
+"""… and by a fifth where a copy and its original together weigh most."""
+_MANY: Final = 65_536
 _FIRST_COLUMNS: Final = 256
 
 
@@ -44,14 +48,14 @@ class Ring:
     def bytes_with(self, columns: int) -> int:
         """What the memory would be with so many more columns."""
         needed = self.used + columns
-        return self.slots * BYTES_PER_CELL * (self.width if needed <= self.width else int(needed * _SPARE))
+        return self.slots * BYTES_PER_CELL * (self.width if needed <= self.width else _roomy(needed))
 
     def allocate(self, columns: int) -> int:
         """Adjacent empty columns; the first of them."""
         first = self.used
         self.used += columns
         if self.used > self.width:
-            width = max(int(self.used * _SPARE), _FIRST_COLUMNS)
+            width = max(_roomy(self.used), _FIRST_COLUMNS)
             values, states = self._empty(width)
             values[:, :first], states[:, :first] = self.values[:, :first], self.states[:, :first]
             self.values, self.states = values, states
@@ -60,7 +64,7 @@ class Ring:
 
     def pack(self, kept: Rows) -> None:
         """Only these columns are left, in this order, from the first on."""
-        values, states = self._empty(max(int(len(kept) * _SPARE), 1) if len(kept) else 0)
+        values, states = self._empty(max(_roomy(len(kept)), 1) if len(kept) else 0)
         values[:, : len(kept)], states[:, : len(kept)] = self.values[:, kept], self.states[:, kept]
         self.values, self.states, self.used = values, states, len(kept)
 
@@ -74,3 +78,7 @@ class Ring:
 
     def _empty(self, width: int) -> tuple[Floats, Bytes]:
         return np.zeros((self.slots, width)), np.full((self.slots, width), ABSENT, dtype=np.uint8)
+
+
+def _roomy(columns: int) -> int:
+    return int(columns * (_SPARE if columns < _MANY else _SPARE_OF_MANY))
