@@ -74,8 +74,8 @@ class Enriched:
     partners: Rows
     """`[info metric][base row]`, -1 for none."""
     labels: LabelTable
-    conflict: Bools
-    """Base rows that two info series want to give different values of one label."""
+    conflicts: dict[str, Bools]
+    """For each label the base rows that two info series want to give different values of it, where there are such."""
 
 
 class Info(Node):
@@ -104,8 +104,9 @@ class Info(Node):
             or not np.array_equal(known.partners, partners)
         ):
             known = self._known = self._enriched(base.labels, info, partners)
-        if (known.conflict & base.mask).any():
-            raise EvaluationError("conflicting label of two info series")
+        for name, conflict in known.conflicts.items():
+            if (conflict & base.mask).any():
+                raise EvaluationError(f"conflicting label: {name}")
         result = Vector(known.labels, base.values, base.present, base.marked)
         if not self._optional:
             result = result.where(plain | (partners >= 0).any(axis=0))
@@ -153,15 +154,17 @@ class Info(Node):
     def _enriched(self, base: LabelTable, info: LabelTable, partners: Rows) -> Enriched:
         chosen = {each.name for each in self._data}
         columns = {}
-        conflict = np.zeros(base.size, dtype=np.bool_)
+        conflicts: dict[str, Bools] = {}
         for name in info.columns:
             if name in METADATA or (chosen and name not in chosen):
                 continue
             own, codes = base.codes(name), info.codes(name)
-            given = np.zeros(base.size, dtype=np.int32)
+            given, conflict = np.zeros(base.size, dtype=np.int32), np.zeros(base.size, dtype=np.bool_)
             for partner in partners:
                 offered = np.where((partner >= 0) & (own == 0), codes[partner], 0)
                 conflict |= (given != 0) & (offered != 0) & (given != offered)
                 given = np.where(given == 0, offered, given)
             columns[name] = np.where(own == 0, given, own).astype(np.int32)
-        return Enriched(base, info, partners, base.put(columns), conflict)
+            if conflict.any():
+                conflicts[name] = conflict
+        return Enriched(base, info, partners, base.put(columns), conflicts)

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from rules.labels import LabelTable
+from rules.promql.errors import EvaluationError, ExpressionError
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.ranges import Samples, row_range, samples
@@ -15,6 +16,11 @@ from rules.promql.tree import SelectRange, Subquery, Type
 DEFAULT_STEP_MS: Final = 60_000
 """Of subqueries that name none: Prometheus's global `evaluation_interval` when nobody sets it."""
 
+MOST_STEPS: Final = 11_000
+"""Of one subquery: what Prometheus allows a range query; its own subqueries it bounds by samples alone."""
+MOST_SAMPLES: Final = 50_000_000
+"""Of one subquery: Prometheus's `--query.max-samples`."""
+
 
 class SubqueryNode(Node):
     """`expression[range:step] @ … offset …`: the expression at every multiple of the step within the range."""
@@ -24,11 +30,14 @@ class SubqueryNode(Node):
     def __init__(self, tree: Subquery, inner: Node) -> None:
         super().__init__((inner,))
         self._tree, self._inner = tree, inner
+        self._step_ms = DEFAULT_STEP_MS if tree.step_ms is None else tree.step_ms
         self._stack = Stack()
+        if tree.range_ms // self._step_ms > MOST_STEPS:
+            raise ExpressionError(f"a subquery takes at most {MOST_STEPS} steps, try a longer step or a shorter range")
 
     def compute(self, now: Pass) -> Span:
         tree = self._tree
-        step = DEFAULT_STEP_MS if tree.step_ms is None else tree.step_ms
+        step = self._step_ms
         end = now.moment(tree.at, tree.offset_ms)
         start = end - tree.range_ms
         times = np.arange((start // step + 1) * step, end + 1, step, dtype=np.int64)
@@ -36,7 +45,12 @@ class SubqueryNode(Node):
             empty = np.empty((0, 0))
             labels = LabelTable(now.window.strings, {}, 0)
             return Span(labels, Samples(empty, empty.astype(np.int64), np.empty(0, dtype=np.int64)))
-        return self._stack.span([self._inner.vector(now.at(at)) for at in times.tolist()], times)
+        first, *rest = times.tolist()
+        pieces = [self._inner.vector(now.at(first))]
+        if pieces[0].labels.size * len(times) > MOST_SAMPLES:
+            raise EvaluationError("query processing would load too many samples into memory in query execution")
+        pieces += [self._inner.vector(now.at(at)) for at in rest]
+        return self._stack.span(pieces, times)
 
 
 class SelectorSpan(Node):

@@ -146,6 +146,8 @@ class Writer:
                 "histogram_fraction(-1, 0.3, {0})",
             )
         )
+        if "1.0" in inner and "quantiles" in form:  # Prometheus's second quantile sees the first one's leftovers
+            form = "histogram_quantile({1}, {0})"
         return Node(form, (Node(inner), self.scalar(1)))
 
     def vector(self, depth: int, *, smooth: bool) -> Node:

@@ -107,3 +107,9 @@ def test_what_the_parser_would_misread_is_refused() -> None:
 )
 def test_a_window_is_asked_for_as_much_as_is_read(expr, depth_ms) -> None:
     assert Question.compile(expr).needs.deepest_ms == depth_ms
+
+
+def test_a_subquery_has_a_bound() -> None:
+    with pytest.raises(ExpressionError, match="at most 11000 steps"):
+        Question.compile("max_over_time(x[1d:1s])")
+    assert Question.compile("max_over_time(x[15m:100ms])")

@@ -177,3 +177,13 @@ def test_names_may_go_at_the_end_of_a_query(expr, expected) -> None:
     store.load(Loaded(10_000, [(split_metric(f'{name}{{i="a"}}')[0], values_of("1 2")) for name in ("x", "z")]))
     found = Question.compile(expr, delays_names=True).instant(store.filled(), 10_000)
     assert [dict(labels) for labels in answer_of_result(found).points] == expected
+
+
+def test_info_series_that_disagree_are_an_error_that_names_the_label(ask) -> None:
+    series = {
+        **INFO,
+        'build_info{instance="a",job="j",revision="r"}': "_",
+        'build_info{instance="a",job="j",version="v2"}': "1",
+    }
+    with pytest.raises(EvaluationError, match="conflicting label: version"):
+        ask(series, 'info(m, {__name__=~".+_info"})')
