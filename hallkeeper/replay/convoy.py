@@ -65,20 +65,20 @@ class Convoys:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._structure = -1
+        self._places = -1
         self._kept: OrderedDict[bytes, Convoy] = OrderedDict()
 
     def settled(self) -> bool:
         """Whether rows still lie where they lay at the last call; if not, nothing that was kept holds any more."""
-        if self._structure == self._window.structure:
+        if self._places == self._window.places:
             return True
-        self._structure = self._window.structure
+        self._places = self._window.places
         self._kept.clear()
         return False
 
     def usable(self, layout: Layout) -> bool:
         """Whether its frames may travel: its places are known, and somebody reads it."""
-        return layout.version == self._window.structure and bool(layout.streams)
+        return layout.version == self._window.places and bool(layout.streams)
 
     def of(self, codes: Numbers, layouts: Sequence[Layout | None]) -> Convoy:
         """The convoy of these layouts, by their codes."""
