@@ -89,8 +89,8 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("groups: [{name: g, rules: [{alert: A, expr: x, labels: {a-b: c}}]}]", "invalid label name 'a-b'"),
         ("groups: [{name: g, rules: [{alert: A, expr: x, labels: {__name__: c}}]}]", "invalid label name"),
         (
-            "groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: '{{ query \"up\" }}'}}]}]",
-            "template: function 'query' is not supported",
+            "groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: '{{ foo \"up\" }}'}}]}]",
+            "template: function 'foo' is not supported",
         ),
         ("groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: '{{ $x }}'}}]}]", "undefined variable '$x'"),
         ("groups: [{name: g, rules: [{alert: A, expr: x, annotations: {s: '{{ if }}'}}]}]", "template:"),
