@@ -1,4 +1,4 @@
-"""What is kept: long-term stores and recordings for replay, fed from the bus.
+"""What is kept: recordings for replay and for SQL, fed from the bus; other long-term stores will stand beside them.
 
-It holds no service yet (see docs/backlog.md); the bus keeps frames for 24 hours. This room must never judge, act, or slow down what it records.
+This room must never judge, act, or slow down what it records.
 """
