@@ -27,6 +27,7 @@ from rules.promql.tree import (
     type_of,
     walk,
 )
+from rules.rollups.buckets import FIELDS
 from rules.window.window import first_slots
 
 
@@ -61,9 +62,7 @@ BYTES_PER_ROW: Final = 41
 """The newest value, flags, the stream and the row's marks; labels come on top, once per series."""
 RAW_MS: Final = 900_000
 """How far back raw samples are kept; longer look-backs read rollups of a minute (design section 4)."""
-ROLLED: Final = frozenset(
-    "count_over_time sum_over_time avg_over_time min_over_time max_over_time last_over_time increase rate".split()  # noqa: SIM905
-)
+ROLLED: Final = frozenset(FIELDS)
 """Functions that rollups serve: of a minute they keep count, sum, min, max, last and increase."""
 _RATES: Final = frozenset({"rate", "increase", "delta"})
 _SORTED: Final = frozenset({"topk", "bottomk", "quantile", "count_values", "limitk", "limit_ratio"})
