@@ -8,6 +8,7 @@ from rules.check import estimate, experimental_functions, unknown_metrics
 from rules.files.durations import duration_text, milliseconds
 from rules.files.fields import RuleFileError
 from rules.files.load import load_rules, rule_files
+from rules.files.model import FlapDamping
 
 GOOD = """
 groups:
@@ -140,6 +141,16 @@ def test_a_sidecar_adds_what_operators_ask_for(tmp_path: Path) -> None:
         ("groups: {g: {A: {clear: 'x <'}}}", "try promtool"),
         ("groups: {g: {A: {clearly: x}}}", "unknown field 'clearly', try 'clear'"),
         ("groups: {g: {A: {clear_for: long}}}", "not a valid duration"),
+        (
+            "groups: {g: {A: {flapping: {times: 1, within: 10m, calm: 5m}}}}",
+            "needs `times` (2 or more), `within` and `calm`",
+        ),
+        ("groups: {g: {A: {flapping: {times: 3, calm: 5m}}}}", "needs `times`"),
+        (
+            "groups: {g: {A: {flapping: {times: 3, within: 10m, calm: 5m, kalm: 5m}}}}",
+            "unknown field 'kalm', try 'calm'",
+        ),
+        ("groups: {g: {A: {flapping: 3}}}", "must be a mapping"),
         ("groups: {g: {A: {catalogue: [A01, F02]}}}", "'F02' is no entry of the catalogue, try a letter A to E"),
         ("groups: {g: {A: {catalogue: [a01]}}}", "'a01' is no entry"),
         ("groups: {g: {A: {catalogue: [A011]}}}", "'A011' is no entry"),
@@ -162,6 +173,13 @@ def test_a_sidecar_names_the_entries_of_the_catalogue(tmp_path: Path) -> None:
     write(tmp_path, "groups: {g: {A: {catalogue: [A01, E08]}}}", "r.hallkeeper.yaml")
     (group,) = load_rules([tmp_path]).groups
     assert [rule.catalogue for rule in group.rules[:2]] == [("A01", "E08"), ("A01", "E08")]
+
+
+def test_a_sidecar_damps_an_alert_that_flaps(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    write(tmp_path, "groups: {g: {A: {flapping: {times: 3, within: 10m, calm: 5m}}}}", "r.hallkeeper.yaml")
+    (group,) = load_rules([tmp_path]).groups
+    assert group.rules[0].sidecar.flapping == FlapDamping(times=3, within_ms=600_000, calm_ms=300_000)
 
 
 def test_a_mistaken_entry_is_named_at_its_place(tmp_path: Path) -> None:
