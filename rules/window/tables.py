@@ -8,6 +8,8 @@ import xxhash
 
 from bus.frames import Frame, SeriesTable, decode_table
 
+TABLE: Final = b"\x94"
+"""The first byte of a series table."""
 PARKED: Final = 1_000
 """Frames of unknown layouts that wait for their table (design section 3)."""
 TABLES: Final = 100_000

@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 
 from bus.frames import Frame, decode_frame
-from fleet.errors import Malformed
 from rules.arrays import Bytes, Floats, Rows
 from rules.labels import Strings
 from rules.rollups.keep import Rollups
@@ -15,12 +14,14 @@ from rules.window.account import Counts, Taken
 from rules.window.board import Block, Board, Pattern
 from rules.window.layouts import Layout, Part, assign, derive
 from rules.window.needs import Needs
+from rules.window.patterns import Patterns
 from rules.window.ring import Ring
 from rules.window.sequences import Sequences
 from rules.window.standing import Standing, standing
 from rules.window.streams import FIRST_SLOTS, Streams
-from rules.window.tables import Tables
-from rules.window.writing import insert, may_be_marked, states_of, write, write_marked
+from rules.window.tables import TABLE, Tables
+from rules.window.taking import take_all
+from rules.window.writing import insert, states_of, write, write_marked
 
 GIBIBYTE: Final = 1 << 30
 LIMIT_BYTES: Final = 3 * GIBIBYTE
@@ -28,18 +29,10 @@ LIMIT_BYTES: Final = 3 * GIBIBYTE
 _GUESSED_INTERVAL_MS: Final = 5_000
 """Interval from which the first number of slots follows; a stream that is faster deepens its rings as it goes."""
 _FLOAT64: Final = np.dtype("<f8")
-PATTERNS: Final = 1_000
-"""Patterns of streams that are told apart; beyond, they are numbered anew."""
 _LOOK_EVERY: Final = 4
 """Samples between two looks at whether a ring is deep enough; as many are kept in reserve."""
 _SHORTEST_INTERVAL_MS: Final = 100
 """A source that sends faster than this does not get deeper rings for it: a runaway must not eat the memory of all."""
-
-
-TABLE: Final = b"\x94"
-"""The first byte of a series table."""
-_TOGETHER: Final = 32
-"""Frames looked at together: 80 KB of values stay in a processor's nearest cache."""
 
 
 class Window:
@@ -65,7 +58,7 @@ class Window:
         """Counts up whenever rows go or move: what a layout knows of its own rows' places holds no more."""
         self.rollups: Rollups | None = None
         """What is kept beyond raw samples, where somebody looks back so far."""
-        self._patterns: dict[bytes, Pattern] = {}
+        self._patterns = Patterns()
         self._standing: Standing | None = None
 
     @property
@@ -92,30 +85,7 @@ class Window:
 
     def append_all(self, values: Sequence[bytes], *, not_after_ms: int | None = None) -> Taken:
         """Take many frames and tables in their order: what they have in common is looked at once."""
-        taken = Taken()
-        for begin in range(0, len(values), _TOGETHER):
-            self._append_some(values, begin, not_after_ms, taken)
-        return taken
-
-    def _append_some(self, values: Sequence[bytes], begin: int, not_after_ms: int | None, taken: Taken) -> None:
-        read: list[tuple[int, Frame | bytes]] = []
-        for place in range(begin, min(begin + _TOGETHER, len(values))):
-            value = values[place]
-            try:
-                read.append((place, value if value[:1] == TABLE else decode_frame(value)))
-            except Malformed as error:
-                taken.refused.append((place, error))
-        marked = may_be_marked([found for _, found in read if isinstance(found, Frame)])
-        for place, found in read:
-            if isinstance(found, Frame):
-                layout = self.append_frame(found, not_after_ms=not_after_ms, marked=marked)
-                if layout is not None:
-                    taken.layouts.append(layout)
-                continue
-            try:
-                taken.layouts += self.append_table(found)
-            except Malformed as error:
-                taken.refused.append((place, error))
+        return take_all(self, values, not_after_ms=not_after_ms)
 
     def append_table(self, value: bytes) -> list[Layout]:
         """Remember which series a layout stands for, and place the frames that waited for it."""
@@ -190,19 +160,7 @@ class Window:
 
     def pattern_of(self, block: Block) -> Pattern:
         """How the block's rows lie in streams and ring; one object for all metrics that lie alike."""
-        if block.pattern is not None and block.pattern[0] == self.structure:
-            return block.pattern[1]
-        owners, cells = self.board.stream[block.span], self.board.cell[block.span]
-        block.first_cell = int(cells.min(initial=block.ring.width))
-        cells = cells - block.first_cell
-        key = block.ring.slots.to_bytes(8) + owners.tobytes() + cells.tobytes()
-        found = self._patterns.get(key)
-        if found is None:
-            if len(self._patterns) > PATTERNS:
-                self._patterns.clear()
-            found = self._patterns[key] = Pattern(owners.copy(), cells)
-        block.pattern = self.structure, found
-        return found
+        return self._patterns.of(block, self.board, self.structure)
 
     def standing(self, at_ms: int, lookback_ms: int) -> Standing:
         """Which streams count at a time; the same object as last time while that makes no difference."""
