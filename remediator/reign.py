@@ -104,6 +104,12 @@ class Reign:
         """One transition of an alert."""
         self.book.hear(alert, self._now())
 
+    def heard(self, *, caught_up: bool) -> None:
+        """What was read is judged: what nothing answers is told now, not at the next tick."""
+        if caught_up:
+            self.book.tick(self._now(), self._page_reason)
+        self.publish()
+
     def heed(self, state: Remediation) -> None:
         """A remediation of the protective lane moved."""
         self.book.heed(state, self._now())

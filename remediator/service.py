@@ -222,7 +222,7 @@ class RemediatorService:
     def _judged(self, caught_up: bool) -> None:
         self._caught_up = caught_up
         if self._reign is not None:
-            self._reign.publish()
+            self._reign.heard(caught_up=caught_up)
 
     async def _ticking(self, reign: Reign) -> None:
         while True:
