@@ -45,12 +45,19 @@ CAUSES: Mapping[str, CauseRule] = {
     "PduFeedLost": CauseRule(Reach.DOWNSTREAM, siblings=frozenset({"PduPhaseOverload", "PduPhaseHigh"})),
     FREEZE: CauseRule(Reach.LISTED),
 }
-CAUSE_KINDS = frozenset(
-    {
-        Kind.GRID_SUPPLY, Kind.GENERATOR_STRING, Kind.SUBSTATION, Kind.BUSBAR, Kind.CDU, Kind.LOOP, Kind.CRAC, Kind.SWITCH,
-    }
-)  # fmt: skip
+CAUSE_KINDS = frozenset({Kind.CDU, Kind.LOOP, Kind.CRAC, Kind.SWITCH})
 """A critical alert on one of these explains what happens below it, whatever its name."""
+SUPPLIES = frozenset({Kind.GRID_SUPPLY, Kind.GENERATOR_STRING, Kind.SUBSTATION, Kind.BUSBAR})
+"""Of these only a loss explains anything: a frequency, an overload or a generator that does not start takes no node away."""
+LOSS = "Lost"
+"""How critical alerts end that say that a supply is gone."""
+ON_NODES: Mapping[Kind, tuple[str, ...]] = {
+    **dict.fromkeys(SUPPLIES, ("Power",)),
+    **dict.fromkeys((Kind.CDU, Kind.LOOP, Kind.CRAC), ("Hot", "Warm", "Thermal", "Slowdown", "Heat")),
+    Kind.SWITCH: ("Fabric",),
+}
+"""Words in the names of node alerts, besides silence, that a fault of such an asset may be behind: a GPU that falls off its bus
+while a pump stands still has a cause of its own, and its own remedy."""
 SILENCES = (
     "Silent",
     "HeartbeatLost",
@@ -146,7 +153,27 @@ def is_cause(alert: Symptom, site: Site) -> bool:
     """Whether it may explain others at all."""
     if alert.alertname in CAUSES:
         return True
-    return alert.named and alert.severity == "critical" and site.asset(alert.asset).kind in CAUSE_KINDS
+    return (
+        alert.named
+        and alert.severity == "critical"
+        and (_supply_lost(alert, site) or _kind(alert, site) in CAUSE_KINDS)
+    )
+
+
+def _kind(alert: Symptom, site: Site) -> Kind:
+    return site.asset(alert.asset).kind
+
+
+def _supply_lost(alert: Symptom, site: Site) -> bool:
+    return alert.alertname.endswith(LOSS) and _kind(alert, site) in SUPPLIES
+
+
+def _may_follow(cause: Symptom, alert: Symptom, site: Site) -> bool:
+    """Whether what is wrong with an alert's node is of the kind that the cause's asset can do to it."""
+    words = None if cause.alertname in CAUSES else ON_NODES.get(_kind(cause, site))
+    if words is None or _kind(alert, site) is not Kind.NODE:
+        return True
+    return alert.alertname.endswith(SILENCES) or any(word in alert.alertname for word in words)
 
 
 def explains(cause: Symptom, alert: Symptom, site: Site) -> bool:
@@ -159,6 +186,8 @@ def explains(cause: Symptom, alert: Symptom, site: Site) -> bool:
         return bool(alert.listed & site.graph.nodes_in(cause.asset))
     rule = CAUSES.get(cause.alertname, CauseRule(Reach.DOWNSTREAM))
     if rule.silences_only and not alert.alertname.endswith(SILENCES):
+        return False
+    if not _may_follow(cause, alert, site):
         return False
     match rule.reach:
         case Reach.LISTED:

@@ -92,6 +92,32 @@ def test_375_alerts_behind_one_feed_are_one_incident_and_none_has_a_remedy_of_it
     assert [alert.alertname for alert in treatable(book.one(), site)] == ["SubstationLost"]
 
 
+def test_a_lost_substation_explains_silence_and_power_and_no_gpu_of_its_nodes(site: Site) -> None:
+    book = Book(site)
+    book.fire("SubstationLost", asset="sub-a")
+    book.fire("NodeHung", 5, asset="dgx-001")
+    book.fire("NodePowerRedundancyLost", 5, asset="dgx-002")
+    book.fire("GpuFellOffBus", 5, asset="dgx-003")
+    assert sorted(incident.cause.alertname for incident in book.open) == ["GpuFellOffBus", "SubstationLost"]
+
+
+def test_a_frequency_or_an_overload_of_a_supply_explains_nothing(site: Site) -> None:
+    book = Book(site)
+    book.fire("GridFrequencyCritical", asset="grid-1")
+    book.fire("BusbarOverload", asset="busbar-a")
+    book.fire("NodeHung", 5, asset="dgx-001")
+    assert len(book.open) == 3
+
+
+def test_a_loop_without_flow_explains_heat_and_silence_and_no_fault_of_its_own_kind(site: Site) -> None:
+    book = Book(site)
+    book.fire("CduPumpStopped", asset="cdu-1")
+    book.fire("GpuHot", 20, asset="dgx-001")
+    book.fire("NodeHung", 60, asset="dgx-001")
+    book.fire("GpuDoubleBitError", 20, asset="dgx-002")
+    assert sorted(incident.cause.alertname for incident in book.open) == ["CduPumpStopped", "GpuDoubleBitError"]
+
+
 def test_feeds_of_one_busbar_that_go_together_are_one_cause(site: Site) -> None:
     book = Book(site)
     for rack in range(1, 9):
