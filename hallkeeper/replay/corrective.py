@@ -1,7 +1,5 @@
 """The corrective lane in virtual time: the real incidents, courses and gates, in mode observe, over the recording."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,12 +12,13 @@ from bus.signing import TrustedKey
 from fleet.clock import Clock
 from fleet.model import Site
 from hallkeeper.replay.cluster import RecordedCluster
+from hallkeeper.replay.courses import Courses
 from hallkeeper.replay.nowhere import NoActuator, NoBus, passing
 from remediator.around import Around
 from remediator.attempt import Bench
 from remediator.commands import Desk
 from remediator.gauges import Gauges
-from remediator.ledger import Ledger, Outgoing
+from remediator.ledger import Ledger
 from remediator.outbox import Outbox
 from remediator.playbook import Playbook, PlaybookModes
 from remediator.reign import Charter, Reign
@@ -27,12 +26,10 @@ from remediator.sight import Sight, Signal, Window
 from remediator.switches import Switches
 from remediator.verbs import Lane, Mode
 
-DRAINED: Final = 1_000
-"""Events taken out of the ledger at a time."""
 EPOCH: Final = 1
 
 
-class Corrective:
+class Corrective(Courses):
     """One reign from the first second of the recording to its last."""
 
     def __init__(
@@ -48,7 +45,7 @@ class Corrective:
     ) -> None:
         """`folder` is the replay's own: ledger and switches of a reign that never was."""
         self._clock = clock
-        self._ledger = Ledger.open(folder / "ledger.sqlite", connect=passing)
+        super().__init__(Ledger.open(folder / "ledger.sqlite", connect=passing))
         self._around = Around(site, window, signal)
         self.switches = Switches(folder)
         cluster = RecordedCluster(site, window, clock)
@@ -87,12 +84,6 @@ class Corrective:
             resumed=self._reign.resumed,
             disbelieved=self._reign.disbelieved,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def busy(self) -> bool:
-        """A remediation is under way."""
-        return bool(self._tasks)
 
     @property
     def concerned(self) -> bool:
@@ -122,22 +113,4 @@ class Corrective:
         self._reign.tick(caught_up=True)
         while not self._reign.started.empty():
             course = self._reign.started.get_nowait()
-            task = asyncio.get_running_loop().create_task(self._reign.run(course))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def told(self) -> list[Outgoing]:
-        """What the bus would have heard since the last call, in order."""
-        found: list[Outgoing] = []
-        while waiting := self._ledger.outbox(DRAINED):
-            self._ledger.published(waiting[-1].sequence)
-            found += waiting
-        return found
-
-    async def close(self) -> None:
-        """End what is under way, and forget the ledger."""
-        for task in self._tasks:
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._ledger.close()
+            self._begin_course(self._reign.run(course))

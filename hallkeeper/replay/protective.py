@@ -1,7 +1,5 @@
 """The protective lane in virtual time: where rule and phase meter agree, the real shed course plans and asks every gate."""
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -11,11 +9,12 @@ from bus.events import AlertEvent, AlertState
 from fleet.clock import Clock
 from fleet.model import AssetId, Site
 from fleet.settings import Settings
+from hallkeeper.replay.courses import Courses
 from hallkeeper.replay.nowhere import NoActuator, passing
 from remediator.attempt import Bench
 from remediator.bands import over_for
 from remediator.journal import outgoing
-from remediator.ledger import Ledger, Outgoing
+from remediator.ledger import Ledger
 from remediator.loads import Loads
 from remediator.playbook import Playbook
 from remediator.protective import AGAIN_SECONDS
@@ -27,12 +26,11 @@ from remediator.sight import Window
 from remediator.switches import Switches
 from remediator.verbs import Cause, Lane, Mode
 
-DRAINED: Final = 1_000
 LOOK_BACK_MS: Final = 60_000
 EPOCH: Final = 1
 
 
-class Protective:
+class Protective(Courses):
     """Sheds that would have been; nothing is ever held, so nothing is released."""
 
     def __init__(
@@ -48,11 +46,10 @@ class Protective:
         """`folder` is the replay's own; `switches` are those that the recording's commands throw."""
         self._clock = clock
         self._books = [book for book in playbooks if book.lane is Lane.PROTECTIVE and book.shed is not None]
-        self._ledger = Ledger.open(folder / "protective.sqlite", connect=passing)
+        super().__init__(Ledger.open(folder / "protective.sqlite", connect=passing))
         self._firing: dict[str, tuple[str, AssetId]] = {}
         self._courses: dict[AssetId, ShedCourse] = {}
         self._not_before_ms: dict[AssetId, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pdus = frozenset(pdu.id for pdu in site.assets.values() if "rated_amperes" in pdu.ratings)
         if self._books:
             self._world = self._made(site, window, switches)
@@ -76,11 +73,6 @@ class Protective:
             told=lambda _state, _gate: None,
             random=Random(EPOCH),  # noqa: S311 - nothing secret, and the same in every replay
         )
-
-    @property
-    def busy(self) -> bool:
-        """A shed is under way."""
-        return bool(self._tasks)
 
     def hear(self, alert: AlertEvent) -> None:
         """One transition of an alert."""
@@ -123,27 +115,9 @@ class Protective:
         )
         self._ledger.record(state, outgoing(state))
         course = self._courses[pdu] = ShedCourse(state, book, self._world)
-        task = asyncio.get_running_loop().create_task(self._run(course))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin_course(self._run(course))
 
     async def _run(self, course: ShedCourse) -> None:
         """One course to its end, and then a pause as the lane makes it: what was only observed is still over its limit."""
         await course.run()
         self._not_before_ms[course.state.target] = self._clock.now_ms() + round(1000 * AGAIN_SECONDS)
-
-    def told(self) -> list[Outgoing]:
-        """What the bus would have heard since the last call, in order."""
-        found: list[Outgoing] = []
-        while waiting := self._ledger.outbox(DRAINED):
-            self._ledger.published(waiting[-1].sequence)
-            found += waiting
-        return found
-
-    async def close(self) -> None:
-        """End what is under way, and forget the ledger."""
-        for task in self._tasks:
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._ledger.close()
