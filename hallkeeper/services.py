@@ -1,11 +1,14 @@
 """The composition root of one daemon: clock, bus, files and sockets are made here and handed to the rooms."""
 
+import asyncio
 import faulthandler
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from bus.metrics import show
@@ -20,6 +23,8 @@ from hallkeeper import __version__
 from hallkeeper.daemon import Daemon, Reload, Service
 from hallkeeper.files import Contents, contents_of
 from hallkeeper.preflight import look_over, meet_bus, partitions, usable
+
+log = structlog.get_logger("hallkeeper.services")
 
 
 class Workshop:
@@ -45,8 +50,19 @@ class Workshop:
 
 async def serve(names: Sequence[str], path: Path) -> None:
     """Run the named services in this process until a signal comes; changed files make them anew."""
-    while await serve_once(names, path):
-        continue
+    task, again = asyncio.current_task(), True
+    assert task is not None
+    while again:
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # a daemon that runs takes them over; until then there is a bus to close
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            again = await serve_once(names, path)
+        except asyncio.CancelledError:
+            log.info("ended before it served")
+            return
 
 
 async def serve_once(names: Sequence[str], path: Path) -> bool:
