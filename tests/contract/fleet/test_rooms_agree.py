@@ -1,22 +1,12 @@
 """What fleet says and what the other rooms do with it must be the same words."""
 
-import re
-from pathlib import Path
-
 import pytest
-import yaml
 
 from devices.profiles import PROFILES
 from devices.profiles.profile import SIGNAL_SECONDS
 from fleet.endpoints import PROFILES as KNOWN
 from fleet.metrics import METRICS
 from fleet.settings import Intervals
-
-ROOT = Path(__file__).parents[3]
-CATALOGUE = ROOT / "rules" / "catalogue"
-WORDS = re.compile(
-    r"\b(?:DCGM_FI|pdu|bmc|agent|bess|cdu|fabric|kube|fleet|breaker|feeder|busbar|generator|crac|rack)_\w+"
-)
 
 
 def test_the_loader_knows_the_families_that_devices_speak() -> None:
@@ -42,19 +32,3 @@ def test_no_family_says_more_than_its_metric_can_be(name: str) -> None:
 def test_every_signal_that_is_polled_has_an_interval_in_the_settings() -> None:
     intervals = Intervals().model_dump()
     assert {signal: intervals.get(signal) for signal in SIGNAL_SECONDS} == dict(SIGNAL_SECONDS)
-
-
-def test_every_metric_of_the_rule_catalogue_is_known() -> None:
-    files = sorted(CATALOGUE.rglob("*.yaml"))
-    assert files
-    for path in files:
-        if path.name.endswith(".hallkeeper.yaml"):
-            continue
-        groups = yaml.safe_load(path.read_text())["groups"]
-        rules = [rule for group in groups for rule in group["rules"]]
-        recorded = {rule["record"] for rule in rules if "record" in rule}
-        named = {word for rule in rules for word in WORDS.findall(str(rule["expr"]))}
-        labels = {"rack", *(label for metric in METRICS.values() for label in metric.labels)}
-        assert named <= set(METRICS) | recorded | labels, (
-            f"{path.name}: {sorted(named - set(METRICS) - recorded - labels)}"
-        )
