@@ -34,6 +34,8 @@ COURSES = (["pending", "firing", "resolved"], ["firing", "resolved"])
 """While nobody speaks an alert may begin and fire: then its beginning is not told any more."""
 SPARE_SECONDS = 2.0
 """How much longer than `for` each value stays up: on a busy machine passes are late, and a value that fell is no fault."""
+PATIENCE_SECONDS = 30.0
+"""How long after the last trial an end may still be told: over Kafka somebody leads again after 5 to 13 s."""
 ENGINES = 3
 """One that leads and two that stand by: while one starts, the next trial can go on."""
 OFFSETS = (-1.3, -0.6, 0.1)
@@ -53,6 +55,11 @@ class Trial:
     def held_for(self, seconds: float) -> bool:
         """Whether the value has been over its threshold for so long."""
         return self.rose_ms is not None and time.time() >= self.rose_ms / 1000 + seconds
+
+    @property
+    def ended(self) -> bool:
+        """Its end was told."""
+        return any(str(event.state) == "resolved" for event in self.events)
 
     def faults(self) -> list[str]:
         """What is wrong with what was said."""
@@ -172,8 +179,7 @@ class Campaign:
                 )
                 await self._one(feeder)
                 await self._hear(alerts)
-            await asyncio.sleep(1.0)
-            await self._hear(alerts)
+            await self._hear_the_end(alerts)
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
 
@@ -202,6 +208,15 @@ class Campaign:
         await _until(lambda: all(trial.held_for(FOR_SECONDS + SPARE_SECONDS) for trial in trials))
         feeder.falls_at = {trial.series: feeder.now for trial in trials}
         await asyncio.sleep(0.6)
+
+    async def _hear_the_end(self, alerts: Consumer) -> None:
+        """Until every alert's end was told, and a moment more for what should not come; after `PATIENCE_SECONDS` it is lost."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while any(not trial.ended for trial in self.outcome.trials) and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+            await self._hear(alerts)
+        await asyncio.sleep(1.0)
+        await self._hear(alerts)
 
     async def _hear(self, alerts: Consumer) -> None:
         by_series = {trial.series: trial for trial in self.outcome.trials}
