@@ -29,6 +29,8 @@ class FrameFeed:
         self._engine, self._clock, self._tally, self._wake = engine, clock, tally, wake
         self.lag = Lag(clock.now_ms())
         self._refilled = False
+        self.fetched = 0
+        """Records that came, whatever they were."""
 
     def refilled(self) -> None:
         """The window holds what was there before: from now on what this engine records comes from itself alone."""
@@ -44,6 +46,7 @@ class FrameFeed:
             await self._clock.sleep(RETRY_SECONDS)
             return
         now = self._clock.now_ms()
+        self.fetched += len(records)
         self.lag.took(records, now)
         self._tally.lag_ms = self.lag.milliseconds
         self._take(records)

@@ -171,8 +171,11 @@ class RulesService:
     # --- judging -----------------------------------------------------------------------------------------------------
 
     async def _rebuild(self, frames: Consumer) -> None:
-        """Fill the window with what the bus still holds; nothing is judged before."""
-        while await self._feed.backlog(frames) != 0:
+        """Fill the window with what the bus holds when this begins; nothing is judged before. More comes all the time."""
+        until: int | None = None
+        while (waiting := await self._feed.backlog(frames)) != 0 and (until is None or self._feed.fetched < until):
+            if until is None and waiting is not None:
+                until = self._feed.fetched + waiting
             await self._feed.fetch(frames, 0.1)
             self.progress += 1
             await asyncio.sleep(0)
