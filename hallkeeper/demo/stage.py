@@ -53,8 +53,11 @@ class Process:
         """Why it is not running any more, with the end of its log; None while it runs."""
         if self._process is None or self._process.returncode is None:
             return None
-        tail = self.log.read_text(errors="replace").splitlines()[-15:]
-        return f"{self.name} ended with status {self._process.returncode}:\n  " + "\n  ".join(tail)
+        return f"{self.name} ended with status {self._process.returncode}:{self.last_words()}"
+
+    def last_words(self) -> str:
+        """The end of its log, which goes with the demo's folder."""
+        return "".join(f"\n  {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
 
     async def stop(self) -> None:
         """SIGTERM, wait, and only then SIGKILL."""
@@ -162,7 +165,8 @@ class Product:
                     await self._ready(notices)
             except TimeoutError:
                 raise StageFailed(
-                    f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; its log: {self._process.log}"
+                    f"Hallkeeper was not ready within {READY_SECONDS:.0f} s; try: fewer nodes (--nodes 16); it said last:"
+                    f"{self._process.last_words()}"
                 ) from None
             finally:
                 self._socket.unlink(missing_ok=True)
