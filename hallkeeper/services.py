@@ -53,10 +53,8 @@ async def serve(names: Sequence[str], path: Path) -> None:
     task, again = asyncio.current_task(), True
     assert task is not None
     while again:
-        for number in (
-            signal.SIGTERM,
-            signal.SIGINT,
-        ):  # a daemon that runs takes them over; until then there is a bus to close
+        # a daemon that runs takes the signals over; until then there is a bus to close
+        for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
             again = await serve_once(names, path)
