@@ -4,17 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.layout import GPUS, Layout
+from simulator.settings import PlantSettings
 
 FloatArray = NDArray[np.float64]
 
-SUPPLY_CELSIUS = 36.0
 LITERS_PER_MINUTE_PER_NODE = 15.0
 """60 L/min a rack of four: 41 kW raise it by about 10 K."""
 JOULES_PER_LITER_KELVIN = 1.030 * 3_974.0
 """Density times heat capacity of the OCP sample's coolant (25 % propylene glycol)."""
 PUMP_RPM = 2_950.0
 FULL_PRESSURE_KILOPASCALS = 120.0
-FLOW_TIME_CONSTANT_SECONDS = 2.0
+FLOW_TIME_CONSTANT_SECONDS = 1.0
+"""62 L/min fall to 8 within 2 s when pumps stop [reference, scenario 1]."""
 LOOP_LITERS = 150.0
 ONE_PUMP_SHARE = 0.65
 """Flow of one pump alone, of that of both."""
@@ -23,16 +24,18 @@ ONE_PUMP_SHARE = 0.65
 class Cooling:
     """Arrays over rows: pumps (row, 2), flow, temperatures, level, leak bits."""
 
-    def __init__(self, layout: Layout, *, rng: np.random.Generator) -> None:
+    def __init__(self, layout: Layout, *, rng: np.random.Generator, settings: PlantSettings) -> None:
         rows = len(layout.rows)
         self._layout = layout
         self._rng = rng
+        self.standby = settings.standby_pumps
+        self.set_point_celsius: FloatArray = np.full(rows, settings.coolant_celsius)
         self.nodes_on: FloatArray = np.bincount(layout.row_of, minlength=rows).astype(np.float64)
         self.pump_healthy = np.ones((rows, 2), dtype=np.bool_)
         self.pump_rpm: FloatArray = np.full((rows, 2), PUMP_RPM)
         self.flow: FloatArray = self.nodes_on * LITERS_PER_MINUTE_PER_NODE
-        self.supply_celsius: FloatArray = np.full(rows, SUPPLY_CELSIUS)
-        self.return_celsius: FloatArray = np.full(rows, SUPPLY_CELSIUS + 8.0)
+        self.supply_celsius: FloatArray = np.full(rows, settings.coolant_celsius)
+        self.return_celsius: FloatArray = np.full(rows, settings.coolant_celsius + 8.0)
         self.level: FloatArray = np.full(rows, 85.0)
         self.leak_bits = np.zeros(rows, dtype=np.int64)
         self.heat_watts: FloatArray = np.zeros(rows)
@@ -65,6 +68,6 @@ class Cooling:
         settled = self.supply_celsius + self.heat_watts / per_kelvin
         inertia = LOOP_LITERS * JOULES_PER_LITER_KELVIN
         self.return_celsius += (settled - self.return_celsius) * (1.0 - np.exp(-seconds * per_kelvin / inertia))
-        self.supply_celsius[:] = SUPPLY_CELSIUS + self._rng.uniform(-0.05, 0.05, len(self.flow))
+        self.supply_celsius[:] = self.set_point_celsius + self._rng.uniform(-0.05, 0.05, len(self.flow))
         self.level -= (self.leak_bits > 0) * (0.05 * seconds)
         np.maximum(self.level, 0.0, out=self.level)

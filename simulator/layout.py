@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RACKS_PER_ROW = 4
+"""Where nothing else is said."""
+ROWS_PER_BUSBAR = 2
 GPUS = 8
 PHASES = 3
 IDLE_WATTS = 2_000.0
@@ -54,6 +56,8 @@ class Layout:
     rack_count: int = 16
     apc_rack_count: int = 2
     """How many racks carry APC rPDU2 instead of Eaton ePDU G3."""
+    racks_per_row: int = RACKS_PER_ROW
+    """How many racks share a row, its CDU and its leaf switch."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.rack_count <= self.node_count:
@@ -74,7 +78,7 @@ class Layout:
 
     @cached_property
     def rows(self) -> tuple[str, ...]:
-        return tuple(f"row-{index + 1:02d}" for index in range(math.ceil(self.rack_count / RACKS_PER_ROW)))
+        return tuple(f"row-{index + 1:02d}" for index in range(math.ceil(self.rack_count / self.racks_per_row)))
 
     @cached_property
     def pdus(self) -> tuple[str, ...]:
@@ -87,6 +91,18 @@ class Layout:
     @cached_property
     def switches(self) -> tuple[str, ...]:
         return tuple(f"leaf-{index + 1}" for index in range(len(self.rows)))
+
+    sources = ("grid-1", "grid-2", "gen-1", "gen-2", "gen-3", "gen-4", "bess-1")
+    """What the site draws power from."""
+    sides = ("sub-a", "sub-b")
+    """The two substations, one for each feed."""
+
+    @cached_property
+    def busbars(self) -> tuple[str, ...]:
+        """One of each feed for every two rows."""
+        return tuple(
+            f"busbar-{pair + 1}{feed}" for pair in range(math.ceil(len(self.rows) / ROWS_PER_BUSBAR)) for feed in "ab"
+        )
 
     @cached_property
     def node_index(self) -> Mapping[str, int]:
@@ -114,7 +130,14 @@ class Layout:
     @cached_property
     def row_of(self) -> NDArray[np.intp]:
         """Row number of each node."""
-        return self.rack_of // RACKS_PER_ROW
+        return self.rack_of // self.racks_per_row
+
+    def racks_of_row(self, row: int) -> range:
+        return range(row * self.racks_per_row, min((row + 1) * self.racks_per_row, self.rack_count))
+
+    def nodes_of_row(self, row: int) -> range:
+        racks = self.racks_of_row(row)
+        return range(int(self.rack_starts[racks[0]]), int(self.rack_starts[racks[-1] + 1]))
 
     def nodes_of_rack(self, rack: int) -> range:
         return range(int(self.rack_starts[rack]), int(self.rack_starts[rack + 1]))

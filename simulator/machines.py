@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.layout import GPUS, Layout
+from simulator.settings import PlantSettings
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -28,9 +29,8 @@ SLOWDOWN_CELSIUS, RESUME_CELSIUS, SHUTDOWN_CELSIUS = 89.0, 80.0, 95.0
 SLOWDOWN_SHARE = 0.35
 """Hardware slowdown cuts power to this share."""
 JUNCTION_KELVIN_PER_WATT = 0.03
-DIE_JOULES_PER_KELVIN = 450.0
-TRAPPED_COOLANT_JOULES_PER_KELVIN = 0.15 * 3_974.0
-"""0.15 kg of water with glycol in the cold plate."""
+COOLANT_JOULES_PER_KILOGRAM_KELVIN = 3_974.0
+"""25 % propylene glycol, OCP's sample."""
 
 
 class NodeState(IntEnum):
@@ -45,9 +45,11 @@ class NodeState(IntEnum):
 class Machines:
     """Arrays over nodes and (nodes, GPUs); `step` moves power and temperature, the other methods are switches."""
 
-    def __init__(self, layout: Layout, *, rng: np.random.Generator) -> None:
+    def __init__(self, layout: Layout, *, rng: np.random.Generator, settings: PlantSettings) -> None:
         count = layout.node_count
         self.rng = rng
+        self._die = settings.die_joules_per_kelvin
+        self._trapped = settings.trapped_kilograms * COOLANT_JOULES_PER_KILOGRAM_KELVIN
         self.state = np.full(count, NodeState.RUNNING, dtype=np.int8)
         self.present: BoolArray = np.ones((count, GPUS), dtype=np.bool_)
         self.demand: FloatArray = np.zeros(count)
@@ -139,8 +141,8 @@ class Machines:
     def _heat(self, seconds: float, supply_celsius: FloatArray, coolant_watts_per_kelvin: FloatArray) -> None:
         into_coolant = (self.gpu_celsius - self.coolant_celsius) / JUNCTION_KELVIN_PER_WATT
         carried = (self.coolant_celsius - supply_celsius[:, None]) * coolant_watts_per_kelvin[:, None]
-        self.gpu_celsius += (self.gpu_watts - into_coolant) * (seconds / DIE_JOULES_PER_KELVIN)
-        self.coolant_celsius += (into_coolant - carried) * (seconds / TRAPPED_COOLANT_JOULES_PER_KELVIN)
+        self.gpu_celsius += (self.gpu_watts - into_coolant) * (seconds / self._die)
+        self.coolant_celsius += (into_coolant - carried) * (seconds / self._trapped)
         self.throttled |= self.gpu_celsius >= SLOWDOWN_CELSIUS
         self.throttled &= self.gpu_celsius > RESUME_CELSIUS
         for node in np.flatnonzero((self.gpu_celsius >= SHUTDOWN_CELSIUS).any(axis=1)):

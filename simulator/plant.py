@@ -17,6 +17,7 @@ from simulator.identity import pci_bus_id
 from simulator.layout import GPUS, Layout
 from simulator.machines import Machines, NodeState
 from simulator.power import PowerTree
+from simulator.settings import PlantSettings
 
 LONGEST_STEP_SECONDS = 0.5
 """The thermal model is explicit: longer steps would make it swing."""
@@ -56,18 +57,22 @@ class NodeEvent:
 class Plant:
     """Machines, power tree, cooling and battery with one virtual clock; the only state of the physical site."""
 
-    def __init__(self, layout: Layout, *, seed: int, boot_seconds: float = 20.0) -> None:
+    def __init__(
+        self, layout: Layout, *, seed: int, boot_seconds: float = 20.0, settings: PlantSettings | None = None
+    ) -> None:
+        settings = settings or PlantSettings()
         rng = np.random.default_rng(seed)
         self.layout = layout
+        self.settings = settings
         self.rng = rng
         self.boot_seconds = boot_seconds
         self.now = 0.0
         """Virtual seconds since the start."""
         self.tick = 0
         """Grows with every step: what was rendered from the plant is old when this has moved."""
-        self.machines = Machines(layout, rng=rng)
+        self.machines = Machines(layout, rng=rng, settings=settings)
         self.power = PowerTree(layout, rng=rng)
-        self.cooling = Cooling(layout, rng=rng)
+        self.cooling = Cooling(layout, rng=rng, settings=settings)
         self.battery = Battery()
         count = layout.node_count
         self.wanted_on: NDArray[np.bool_] = np.ones(count, dtype=np.bool_)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulator.battery import CAPACITY_WATT_HOURS, RATED_WATTS
-from simulator.layout import GPUS, IDLE_WATTS, MAX_WATTS, PHASES, RACKS_PER_ROW, VOLTS, Layout
+from simulator.layout import GPUS, IDLE_WATTS, MAX_WATTS, PHASES, ROWS_PER_BUSBAR, VOLTS, Layout
 from simulator.secretfiles import CREDENTIAL_GROUPS
 
 EFFECT_LATENCY_SECONDS = 5
 REFRESH_SECONDS = 0.5
 """The plant moves four times a second; meters are read from it as it stands."""
 RACK_LIMIT_WATTS = 50_000
-ROWS_PER_BUSBAR = 2
 FEEDS = "ab"
 
 
@@ -35,7 +34,7 @@ def pdu_group(layout: Layout, rack: int) -> str:
     """Credentials group of a rack's PDUs: every fourth rack speaks v2c, the one after it v3 with SHA-1, the rest SHA-256."""
     if rack == layout.overload_rack:
         return "pdu"
-    return {0: "pdu-v2c", 1: "pdu-sha1"}.get(rack % RACKS_PER_ROW, "pdu")
+    return {0: "pdu-v2c", 1: "pdu-sha1"}.get(rack % layout.racks_per_row, "pdu")
 
 
 def _flow(value: Mapping[str, object]) -> str:
@@ -66,14 +65,14 @@ def _halls(layout: Layout, ports: Ports) -> Iterator[str]:
         yield f"      - name: {name}"
         yield f"        zone: {row + 1}"
         yield "        racks:"
-        for rack in range(row * RACKS_PER_ROW, min((row + 1) * RACKS_PER_ROW, layout.rack_count)):
+        for rack in layout.racks_of_row(row):
             yield f"          - name: {layout.racks[rack]}"
             yield f"            power_limit_watts: {RACK_LIMIT_WATTS}"
             yield from _section(12, "nodes", (_node(layout.nodes[node], ports) for node in layout.nodes_of_rack(rack)))
 
 
-def _busbar(rack: int, feed: str) -> str:
-    return f"busbar-{rack // RACKS_PER_ROW // ROWS_PER_BUSBAR + 1}{feed}"
+def _busbar(layout: Layout, rack: int, feed: str) -> str:
+    return f"busbar-{rack // layout.racks_per_row // ROWS_PER_BUSBAR + 1}{feed}"
 
 
 def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
@@ -89,7 +88,7 @@ def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
         for place, node in enumerate(layout.nodes_of_rack(rack), start=1)
     ]
     return {
-        "name": name, "rack": layout.racks[rack], "feed": feed, "fed_by": [_busbar(rack, feed)],
+        "name": name, "rack": layout.racks[rack], "feed": feed, "fed_by": [_busbar(layout, rack, feed)],
         "profile": "apc-rpdu2" if layout.is_apc(rack) else "eaton-epdu-g3", "address": f"127.0.0.1:{ports.pdus[name]}",
         "credentials": pdu_group(layout, rack), "phases": PHASES, "rated_amperes": layout.rated_amperes(rack), "volts": VOLTS,
         "effect_latency_seconds": EFFECT_LATENCY_SECONDS, "refresh_seconds": REFRESH_SECONDS, "protective": True, "outlets": outlets,
@@ -97,7 +96,6 @@ def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
 
 
 def _power(layout: Layout, ports: Ports) -> Iterator[str]:
-    busbars = sorted({_busbar(rack, feed) for rack in range(layout.rack_count) for feed in FEEDS})
     sources = {feed: [f"grid-{side}", f"gen-{side}", "bess-1"] for side, feed in enumerate(FEEDS, start=1)}
     battery = {
         "name": "bess-1", "rated_watts": RATED_WATTS, "capacity_watt_hours": CAPACITY_WATT_HOURS,
@@ -111,13 +109,13 @@ def _power(layout: Layout, ports: Ports) -> Iterator[str]:
         2, "substations", ({"name": f"sub-{feed}", "rated_watts": 30e6, "fed_by": sources[feed]} for feed in FEEDS)
     )
     yield from _section(
-        2, "busbars", ({"name": name, "rated_watts": 1e6, "fed_by": [f"sub-{name[-1]}"]} for name in busbars)
+        2, "busbars", ({"name": name, "rated_watts": 1e6, "fed_by": [f"sub-{name[-1]}"]} for name in layout.busbars)
     )
     yield from _section(2, "pdus", (_pdu(layout, ports, pdu) for pdu in range(len(layout.pdus))))
 
 
 def _racks_of_row(layout: Layout, row: int) -> list[str]:
-    return list(layout.racks[row * RACKS_PER_ROW : (row + 1) * RACKS_PER_ROW])
+    return [layout.racks[rack] for rack in layout.racks_of_row(row)]
 
 
 def _cooling(layout: Layout, ports: Ports) -> Iterator[str]:

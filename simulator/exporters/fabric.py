@@ -1,6 +1,5 @@
 """The page of a fabric leaf switch: one port a node of its row, its state and what it carried."""
 
-from simulator.layout import RACKS_PER_ROW
 from simulator.plant import Plant
 
 
@@ -9,8 +8,7 @@ class FabricExporter:
 
     def __init__(self, plant: Plant, row: int) -> None:
         self._plant = plant
-        racks = range(row * RACKS_PER_ROW, min((row + 1) * RACKS_PER_ROW, plant.layout.rack_count))
-        self.nodes = [node for rack in racks for node in plant.layout.nodes_of_rack(rack)]
+        self.nodes = list(plant.layout.nodes_of_row(row))
 
     def page(self) -> bytes:
         """The text of the page."""
