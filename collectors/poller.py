@@ -47,6 +47,9 @@ MODULES: Mapping[Wire, str] = {
 """The module of each wire; its `open_poller` is the factory. Imported when the first target of that wire appears, so
 that a site without battery needs no Modbus library."""
 
+NEVER_POLLED = frozenset({Wire.REDFISH, Wire.HOOK, Wire.SLURM})
+"""Wires that only carry orders and the looks around them; no series are read over them."""
+
 
 def factory_of(wire: Wire) -> PollerFactory:
     """The `open_poller(endpoint, secret, settings, clock)` of the wire's module; it opens nothing before the first poll."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from collectors.pace import Pace
-from collectors.poller import PollerFactory, Secret, factory_of
+from collectors.poller import NEVER_POLLED, PollerFactory, Secret, factory_of
 from collectors.target import Target
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError
@@ -60,6 +60,8 @@ def targets_of(
         if asset.zone not in zones:
             continue
         for endpoint in asset.endpoints:
+            if endpoint.wire in NEVER_POLLED:
+                continue
             try:
                 secret = _secret(site, endpoint, secrets)
                 poller = factory(endpoint.wire)(endpoint, secret, settings, clock)

@@ -100,30 +100,50 @@ def forget(intent: str, note: str) -> None:
     del intent, note
 
 
-VERBS: Mapping[str, Wire] = MappingProxyType(
+VERBS_OF: Mapping[Wire, tuple[str, ...]] = MappingProxyType(
     {
-        "power_off": Wire.IPMI,
-        "power_on": Wire.IPMI,
-        "outlet_off": Wire.SNMP,
-        "outlet_on": Wire.SNMP,
-        "gpu_power_limit": Wire.AGENT,
-        "checkpoint": Wire.AGENT,
-        "cordon": Wire.KUBERNETES,
-        "uncordon": Wire.KUBERNETES,
-        "evict": Wire.KUBERNETES,
-        "delete_pod": Wire.KUBERNETES,
-        "taint_out_of_service": Wire.KUBERNETES,
-        "untaint_out_of_service": Wire.KUBERNETES,
-        "suspend_job": Wire.KUBERNETES,
-        "resume_job": Wire.KUBERNETES,
+        Wire.IPMI: (
+            *("power_off", "power_on", "rack_power_off", "rack_power_on", "soft_off", "bmc_cold_reset"),
+            *("dcmi_power_limit", "dcmi_limit_on", "dcmi_limit_off"),
+        ),
+        Wire.SNMP: ("outlet_off", "outlet_on"),
+        Wire.AGENT: ("gpu_power_limit", "gpu_reset", "reboot", "checkpoint"),
+        Wire.KUBERNETES: (
+            *("cordon", "uncordon", "taint", "untaint", "taint_out_of_service", "untaint_out_of_service"),
+            *("evict", "evict_override", "delete_pod", "suspend_job", "resume_job", "scale", "checkpoint_annotate"),
+            *("stop_admissions", "allow_admissions"),
+        ),
+        Wire.SLURM: (
+            *("slurm_drain", "slurm_resume", "slurm_requeue", "slurm_suspend", "slurm_unsuspend", "slurm_hold"),
+            *("slurm_release", "slurm_signal", "slurm_reserve", "slurm_unreserve"),
+            *("slurm_stop_admissions", "slurm_allow_admissions"),
+        ),
+        Wire.REDFISH: ("redfish_power_limit",),
+        Wire.HOOK: ("checkpoint_http",),
+        Wire.MODBUS: ("bess_set_point", "bess_release", "coolant_set_point", "standby_pump"),
     }
 )
-"""Every verb there is, all absolute, and the wire it travels on."""
+"""Every verb that a device is commanded with, all absolute, by the wire it travels on. There is none for breakers, valves,
+contactors, generators, fire systems or emergency stops: those are never commanded."""
+
+VERBS: Mapping[str, Wire] = MappingProxyType({verb: wire for wire, verbs in VERBS_OF.items() for verb in verbs})
+"""The wire of each verb."""
 
 POWER_GOALS: Mapping[str, str] = MappingProxyType(
-    {"power_off": "off", "power_on": "on", "outlet_off": "off", "outlet_on": "on"}
+    {
+        "power_off": "off",
+        "power_on": "on",
+        "rack_power_off": "off",
+        "rack_power_on": "on",
+        "soft_off": "off",
+        "outlet_off": "off",
+        "outlet_on": "on",
+    }
 )
 """The state that a power verb asks for, in the words of `Verdict.before` and `.after`."""
+
+INTERRUPTS = frozenset({"gpu_reset", "reboot", "bmc_cold_reset"})
+"""Verbs that take a machine, or what watches it, away for a while: never done to what is protected, like switching it."""
 
 _OUTLET = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){0,3}")
 

@@ -40,6 +40,9 @@ class Wire(StrEnum):
     AGENT = "agent"
     MODBUS = "modbus"
     KUBERNETES = "kubernetes"
+    SLURM = "slurm"
+    REDFISH = "redfish"
+    HOOK = "hook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,8 @@ class Endpoint:
 
     asset: AssetId
     name: str
-    """PDU `snmp`; node `bmc`, `dcgm`, `node`, `agent`; BESS and CDU `modbus`; switch `exporter`; scheduler `api`."""
+    """PDU `snmp`; node `bmc`, `dcgm`, `node`, `agent`; BESS and CDU `modbus`; switch `exporter`; node `redfish`;
+    scheduler `api`, `hook`."""
     wire: Wire
     address: str
     """`host:port` (the port is always there) for SNMP, IPMI and Modbus; a URL for the others."""

@@ -93,3 +93,13 @@ def _endpoints(node: Node, name: AssetId, index: int) -> Iterator[Endpoint]:
             credentials=node.agent.credentials,
             job="agent",
         )
+    if node.redfish is not None:
+        yield Endpoint(
+            asset=name,
+            name="redfish",
+            wire=Wire.REDFISH,
+            address=address(Wire.REDFISH, node.redfish.address),
+            profile="redfish",
+            credentials=node.redfish.credentials,
+            job="redfish",
+        )

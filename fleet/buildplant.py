@@ -148,17 +148,26 @@ def _switch(plan: Plan, switch: Switch) -> Asset:
 
 def _scheduler(plan: Plan, scheduler: Scheduler) -> Asset:
     zone = plan.first_zone if scheduler.zone is None else scheduler.zone
-    api = Endpoint(
-        asset=AssetId(scheduler.name),
-        name="api",
-        wire=Wire.KUBERNETES,
-        address=canonical(Wire.KUBERNETES, scheduler.address),
-        profile="kubernetes",
-        credentials=scheduler.credentials,
-        job="kubernetes",
-    )
+    wire = Wire(scheduler.kind)
+    endpoints = [_api(scheduler, "api", wire, scheduler.address)]
+    if scheduler.hook is not None:
+        endpoints.append(_api(scheduler, "hook", Wire.HOOK, scheduler.hook))
     labels = {"zone": str(zone)}
-    return plan.asset(scheduler.name, Kind.SCHEDULER, zone=zone, labels=labels, parent=plan.file.site, endpoints=(api,))
+    return plan.asset(
+        scheduler.name, Kind.SCHEDULER, zone=zone, labels=labels, parent=plan.file.site, endpoints=tuple(endpoints)
+    )
+
+
+def _api(scheduler: Scheduler, name: str, wire: Wire, address: str) -> Endpoint:
+    return Endpoint(
+        asset=AssetId(scheduler.name),
+        name=name,
+        wire=wire,
+        address=canonical(wire, address),
+        profile=wire.value,
+        credentials=scheduler.credentials,
+        job=wire.value,
+    )
 
 
 def _snmp(pdu: Pdu) -> Endpoint:
@@ -187,9 +196,14 @@ def _modbus(device: Bess | Cdu) -> tuple[Endpoint, ...]:
             profile=device.profile,
             credentials=None,
             job="modbus",
-            options={"unit": device.unit, **_metering(protective, device.refresh_seconds)},
+            options={"unit": device.unit, **_metering(protective, device.refresh_seconds), **_writable(device)},
         ),
     )
+
+
+def _writable(device: Bess | Cdu) -> dict[str, object]:
+    allowed = {verb: bounds.model_dump() for verb, bounds in device.writable.items()}
+    return {"writable": allowed} if allowed else {}
 
 
 def _metering(protective: bool, refresh_seconds: float | None) -> dict[str, object]:

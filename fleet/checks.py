@@ -166,6 +166,7 @@ def _credentialed(root: Item) -> Iterator[tuple[Item, str | None]]:
         (*NODES, "bmc"): "bmc",
         (*NODES, "agent"): "agent",
         (*NODES, "exporters"): None,
+        (*NODES, "redfish"): "redfish",
         ("power", "pdus"): "pdu",
         ("schedulers",): "kubernetes",
     }

@@ -1,7 +1,7 @@
 """Endpoints of a site file: every address brought into one form, checked, and used by one device only."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.addresses import DEFAULT_PORTS, BadAddress, host_port, http_url
 from fleet.assets import Wire
@@ -27,6 +27,7 @@ PROFILES = frozenset(
         "cdu-modbus",
         "agent",
         "kubernetes",
+        "slurm",
     }
 )
 """Device families that Hallkeeper ships; whoever knows more passes them to the loader."""
@@ -58,7 +59,9 @@ ADDRESSES = (
     Spoken(("power", "bess"), "address", Wire.MODBUS),
     Spoken(("cooling", "cdus"), "address", Wire.MODBUS),
     Spoken(("fabric", "switches"), "exporter", Wire.PROMETHEUS),
+    Spoken((*NODES, "redfish"), "address", Wire.REDFISH),
     Spoken(("schedulers",), "address", Wire.KUBERNETES),
+    Spoken(("schedulers",), "hook", Wire.HOOK),
 )
 
 
@@ -66,7 +69,7 @@ def canonical(wire: Wire, text: str) -> str:
     """An address in the one form that `Endpoint` holds. Raises `BadAddress`."""
     if wire in (Wire.SNMP, Wire.IPMI, Wire.MODBUS):
         return host_port(text, DEFAULT_PORTS[wire])
-    return http_url(text, ("http", "https") if wire is Wire.PROMETHEUS else ("https",))
+    return http_url(text, ("http", "https") if wire in (Wire.PROMETHEUS, Wire.SLURM) else ("https",))
 
 
 def check_endpoints(document: Document, names: Names, profiles: Collection[str]) -> Iterator[Problem]:
@@ -77,7 +80,9 @@ def check_endpoints(document: Document, names: Names, profiles: Collection[str])
         for item in root.under(*spoken.path):
             text = item.text(spoken.key)
             if text is not None:
-                yield from _check_address(document, _Address(spoken, item, text, _nodes_around(item, names)), taken)
+                slurm = spoken.wire is Wire.KUBERNETES and item.text("kind") == "slurm"
+                said = replace(spoken, wire=Wire.SLURM) if slurm else spoken
+                yield from _check_address(document, _Address(said, item, text, _nodes_around(item, names)), taken)
             yield from _check_profile(document, item, profiles)
     for node in root.under(*NODES):
         yield from _check_kinds(document, node)

@@ -45,11 +45,26 @@ class Source(Entry):
     """What it can give, in W."""
 
 
+class Bounds(Entry):
+    """What one writable point may be set to, how far at once and how often."""
+
+    low: float
+    """The least that may be asked for."""
+    high: float
+    """The most that may be asked for."""
+    step: Annotated[float, Field(gt=0)]
+    """The farthest that one act may move it."""
+    every_seconds: Annotated[float, Field(gt=0, le=86400)]
+    """The least time between two acts, in seconds."""
+
+
 class Bess(Source):
     """Battery storage."""
 
     capacity_watt_hours: Annotated[float, Field(gt=0, le=1e11)]
     """Energy when full, in Wh."""
+    writable: dict[Literal["bess_set_point"], Bounds] = Field(default_factory=dict)
+    """What may be set at all, and within which bounds, in W (positive when it discharges); nothing where left out."""
     address: str | None = None
     """host or host:port (502 by default) of its Modbus server."""
     profile: str = "sunspec-battery"
@@ -147,6 +162,8 @@ class Cdu(Entry):
     """Device family."""
     unit: Annotated[int, Field(ge=0, le=255)] = 1
     """Modbus unit number."""
+    writable: dict[Literal["coolant_set_point", "standby_pump"], Bounds] = Field(default_factory=dict)
+    """What may be asked of it, and within which bounds (a supply temperature in °C, a pump 0 to 1); nothing where left out."""
     fed_by: Several[Name] = ()
     """What powers it, where that is known."""
     zone: Zone | None = None
@@ -228,11 +245,13 @@ class Scheduler(Entry):
 
     name: Name
     """NetBox: Cluster.name."""
-    kind: Literal["kubernetes"]
+    kind: Literal["kubernetes", "slurm"]
     """NetBox: Cluster.type."""
     address: Annotated[str, Field(min_length=1)]
-    """https URL of its API."""
+    """https URL of its API; of slurmrestd also http on this machine."""
     credentials: str = "kubernetes"
     """Credentials group."""
+    hook: Annotated[str, Field(min_length=1)] | None = None
+    """https URL of a service that takes checkpoint requests for its jobs."""
     zone: Zone | None = None
     """Zone that polls it; the lowest where left out."""

@@ -64,6 +64,15 @@ class Agent(Entry):
     """Credentials group."""
 
 
+class Redfish(Entry):
+    """Redfish service of a node's management controller. NetBox: Service."""
+
+    address: Annotated[str, Field(min_length=1)]
+    """https URL; {name}, {index} and {number} are filled in."""
+    credentials: str = "redfish"
+    """Credentials group."""
+
+
 class Node(Entry):
     """One machine or a range of equal ones. NetBox: Device."""
 
@@ -85,6 +94,8 @@ class Node(Entry):
     """Its pages of Prometheus text."""
     agent: Agent | None = None
     """Hallkeeper's agent on it."""
+    redfish: Redfish | None = None
+    """Its Redfish service, for power limits."""
     protected: bool = False
     """Never acted upon by anything (control plane, storage)."""
     effect_latency_seconds: Seconds | None = None

@@ -111,7 +111,7 @@ class Acting:
         sent_at_ms = attempted.sent_at_ms or intent.created_at_ms
         if intent.verb is Verb.CHECKPOINT:
             return self._checkpoint_lesson(intent, attempted, sent_at_ms)
-        if intent.verb is Verb.POWER_ON and isinstance(attempted.outcome, Succeeded):
+        if intent.verb in {Verb.POWER_ON, Verb.RACK_POWER_ON} and isinstance(attempted.outcome, Succeeded):
             return {"on_sent_at_ms": sent_at_ms, "on_proven_at_ms": self._world.clock.now_ms()}
         return {}
 
@@ -147,7 +147,7 @@ class Hears:
 def _key_of(intent: Intent) -> str:
     """The item that an intent was for (`plans.items_of`)."""
     match intent.verb:
-        case Verb.EVICT | Verb.DELETE_POD:
+        case Verb.EVICT | Verb.EVICT_OVERRIDE | Verb.DELETE_POD:
             return str(intent.arguments["uid"])
         case Verb.CHECKPOINT:
             return str(intent.arguments["job"])

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from devices.orders import State
+from devices.orders import POWER_GOALS, State
 from fleet.clock import Clock
 from remediator.actuator_client import Actuator, Answer, Heard, IntentMessage, command, recall
 from remediator.outcomes import (
@@ -64,12 +64,7 @@ class Bench:
     """Whether the epoch may still command at this moment."""
 
 
-GOALS: dict[Verb, str] = {
-    Verb.POWER_OFF: "off",
-    Verb.POWER_ON: "on",
-    Verb.OUTLET_OFF: "off",
-    Verb.OUTLET_ON: "on",
-}
+GOALS: dict[Verb, str] = {Verb(name): goal for name, goal in POWER_GOALS.items()}
 """The state that a verb asks for, in the writers' words."""
 
 
@@ -129,7 +124,7 @@ async def _watch(look: Look, sent_at_ms: int, until_ms: int, clock: Clock) -> Fi
 
 def _refused(intent: Intent, answer: Answer) -> Outcome:
     """A cluster or an agent that says no now (429, 409) may say yes later; a device that says no has decided."""
-    if TRAITS[intent.verb].plane in {Plane.SCHEDULER, Plane.AGENT}:
+    if TRAITS[intent.verb].plane in {Plane.SCHEDULER, Plane.AGENT, Plane.SLURM, Plane.HOOK, Plane.REDFISH}:
         return TransientFailure(f"refused without effect: {answer.text}")
     return PermanentFailure(f"refused: {answer.text}")
 

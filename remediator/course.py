@@ -19,7 +19,7 @@ from remediator.playbook import Otherwise, Playbook, Step
 from remediator.proof import Finding, Verdict
 from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move, Phase
-from remediator.verbs import Mode, Verb
+from remediator.verbs import TRAITS, Mode, Verb
 from remediator.world import World
 
 HOLD_SECONDS = 1.0
@@ -30,7 +30,7 @@ AGAIN_SECONDS = 2.0
 """Before a further try of what had no effect (default to tune)."""
 SKIPPED = "Skipped"
 """A step that found its goal reached by somebody else: it is not taken back later."""
-_CUTS = frozenset({Verb.POWER_OFF.value, Verb.OUTLET_OFF.value})
+_CUTS = frozenset(verb.value for verb, traits in TRAITS.items() if traits.cuts)
 _READ_FIRST = frozenset({Verb.CORDON, Verb.UNCORDON, Verb.TAINT_OUT_OF_SERVICE, Verb.UNTAINT_OUT_OF_SERVICE})
 """What a person may have done before us."""
 

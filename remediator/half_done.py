@@ -11,6 +11,12 @@ from remediator.verbs import Verb
 
 _LEFT_BEHIND = {
     Verb.CORDON.value: ("cordoned", Verb.UNCORDON.value),
+    Verb.TAINT.value: ("tainted", Verb.UNTAINT.value),
+    Verb.SLURM_DRAIN.value: ("drained in Slurm", Verb.SLURM_RESUME.value),
+    Verb.SLURM_RESERVE.value: ("reserved in Slurm", Verb.SLURM_UNRESERVE.value),
+    Verb.RACK_POWER_OFF.value: ("switched off", Verb.RACK_POWER_ON.value),
+    Verb.SOFT_OFF.value: ("shut down", Verb.POWER_ON.value),
+    Verb.OUTLET_OFF.value: ("without power", Verb.OUTLET_ON.value),
     Verb.POWER_OFF.value: ("switched off", Verb.POWER_ON.value),
     Verb.TAINT_OUT_OF_SERVICE.value: ("out of service", Verb.UNTAINT_OUT_OF_SERVICE.value),
 }

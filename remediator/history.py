@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from fleet.model import AssetId
 from remediator.facts import History, Traffic
 from remediator.records import Intent, Remediation
-from remediator.verbs import TRAITS, ActionClass, Lane, Verb
+from remediator.verbs import TRAITS, ActionClass, Lane, Plane, Verb
 
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
@@ -25,7 +25,7 @@ CAPS_PER_MINUTE = 12_000
 """Caps are the fast remedy of the protective lane: 200 a second."""
 SCHEDULER_CONCURRENCY = 16
 """A scheduler takes several acts at once, on different objects; every other device takes one."""
-_CYCLES = frozenset({Verb.POWER_OFF, Verb.OUTLET_OFF})
+_CYCLES = frozenset(verb for verb, traits in TRAITS.items() if traits.cuts)
 _IN_DOUBT = frozenset({"unknown", "unconfirmed"})
 
 
@@ -67,7 +67,7 @@ def traffic_of(device: AssetId, verb: Verb, intents: Sequence[Intent], *, lane: 
         running_in_class=sum(intent.class_ == traits.class_ for intent in running),
         running_allowed=256 if caps else RUNNING_ALLOWED[traits.class_],
         running_on_device=sum(intent.device == device for intent in running),
-        device_allowed=SCHEDULER_CONCURRENCY if traits.plane.value == "scheduler" else 1,
+        device_allowed=SCHEDULER_CONCURRENCY if traits.plane in {Plane.SCHEDULER, Plane.SLURM} else 1,
         sent_last_minute=len(sent),
         rate_per_minute=CAPS_PER_MINUTE if caps else RATE_PER_MINUTE[traits.class_],
     )

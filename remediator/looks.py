@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from devices.orders import POWER_GOALS
 from fleet.errors import HallkeeperError
 from fleet.model import AssetId, Site
 from remediator.attempt import Look
@@ -34,11 +35,11 @@ class Looks:
 
     async def _finding(self, intent: Intent, sent_at_ms: int) -> Finding:
         match intent.verb:
-            case Verb.POWER_OFF | Verb.POWER_ON:
+            case Verb.POWER_OFF | Verb.POWER_ON | Verb.RACK_POWER_OFF | Verb.RACK_POWER_ON | Verb.SOFT_OFF:
                 return self._power(intent, sent_at_ms)
             case Verb.OUTLET_OFF | Verb.OUTLET_ON:
                 return self._outlet(intent, sent_at_ms)
-            case Verb.EVICT | Verb.DELETE_POD:
+            case Verb.EVICT | Verb.EVICT_OVERRIDE | Verb.DELETE_POD:
                 return await self._pod_gone(intent)
             case Verb.CHECKPOINT:
                 return self._checkpointed(intent, sent_at_ms)
@@ -46,13 +47,15 @@ class Looks:
                 return self._capped(intent, sent_at_ms)
             case Verb.SUSPEND_JOB | Verb.RESUME_JOB:
                 return await self._suspended(intent)
-            case _:
+            case Verb.CORDON | Verb.UNCORDON | Verb.TAINT_OUT_OF_SERVICE | Verb.UNTAINT_OUT_OF_SERVICE:
                 return await self._node_object(intent)
+            case _:
+                return Finding(Verdict.OPEN, text=f"no instrument here shows what {intent.verb} did")
 
     def _power(self, intent: Intent, sent_at_ms: int) -> Finding:
         meters = self._sight.outlet_meters(intent.target, sent_at_ms - LOOK_BACK_MS)
         idle = self._site.asset(intent.target).ratings.get("idle_watts", 0.0)
-        judge = off_proven if intent.verb is Verb.POWER_OFF else on_proven
+        judge = off_proven if POWER_GOALS[intent.verb] == "off" else on_proven
         return judge(meters, sent_at_ms, idle)
 
     def _outlet(self, intent: Intent, sent_at_ms: int) -> Finding:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bus.identity import derived_id
 from fleet.errors import HallkeeperError
-from fleet.model import AssetId, Kind, Site
+from fleet.model import AssetId, Kind, Site, Wire
 from remediator.cluster import Pod
 from remediator.facts import Proposal
 from remediator.playbook import Each, Playbook, Step
@@ -43,24 +43,28 @@ def items_of(step: Step, state: Remediation, pods: Sequence[Pod]) -> tuple[Item,
             return tuple(Item(job, {"job": job, "deadline_seconds": step.within_seconds}) for job in jobs)
         case None:
             assert step.act is not None
-            scheduled = TRAITS[step.act].plane is Plane.SCHEDULER
+            scheduled = TRAITS[step.act].plane in {Plane.SCHEDULER, Plane.SLURM}
             return (Item("", {"node": node} if scheduled else {}),)
 
 
 def device_of(verb: Verb, target: AssetId, site: Site, arguments: Mapping[str, Any]) -> AssetId:
     """The asset that is commanded. Raises `NoDevice`."""
-    match TRAITS[verb].plane:
-        case Plane.BMC:
-            return _with_endpoint(site, target, "bmc")
-        case Plane.AGENT:
-            return _with_endpoint(site, target, "agent")
+    plane = TRAITS[verb].plane
+    if plane in _ENDPOINTS:
+        return _with_endpoint(site, target, _ENDPOINTS[plane])
+    if plane in _SCHEDULERS:
+        return _scheduler(site, target, _SCHEDULERS[plane])
+    match plane:
         case Plane.PDU:
             return AssetId(str(arguments["pdu"]))
-        case Plane.SCHEDULER:
-            schedulers = site.of_kind(Kind.SCHEDULER)
-            if not schedulers:
-                raise NoDevice(f"{target}: no scheduler in the inventory, try naming it under schedulers")
-            return schedulers[0].id
+        case Plane.PLANT:
+            return _with_endpoint(site, AssetId(str(arguments.get("unit", target))), "modbus")
+        case _:
+            return target
+
+
+_ENDPOINTS: Mapping[Plane, str] = {Plane.BMC: "bmc", Plane.AGENT: "agent", Plane.REDFISH: "redfish"}
+_SCHEDULERS: Mapping[Plane, Wire] = {Plane.SCHEDULER: Wire.KUBERNETES, Plane.SLURM: Wire.SLURM, Plane.HOOK: Wire.HOOK}
 
 
 def proposal_for(step: Step, item: Item, state: Remediation, playbook: Playbook, site: Site) -> Proposal:
@@ -114,6 +118,14 @@ def intent_for(
 def plan_hash(playbook: Playbook, target: AssetId) -> str:
     """What a person agrees to: this ladder on this target."""
     return derived_id("plan", playbook.model_dump_json(exclude={"mode"}), target)
+
+
+def _scheduler(site: Site, target: AssetId, wire: Wire) -> AssetId:
+    """The first scheduler that is spoken to that way."""
+    for scheduler in site.of_kind(Kind.SCHEDULER):
+        if any(endpoint.wire is wire for endpoint in scheduler.endpoints):
+            return scheduler.id
+    raise NoDevice(f"{target}: no {wire} scheduler in the inventory, try naming it under schedulers")
 
 
 def _with_endpoint(site: Site, asset: AssetId, name: str) -> AssetId:

@@ -7,6 +7,7 @@ import msgspec
 from bus.events import GateResult, Proof, Reason, RemediationEvent
 from bus.identity import derived_id
 from fleet.model import AssetId
+from remediator.actions import ACTIONS
 from remediator.facts import Approval
 from remediator.transitions import TERMINAL, Move, Phase, after
 from remediator.verbs import Cause, Lane, Mode, Verb
@@ -164,16 +165,4 @@ def intent_id_of(remediation_id: str, rung: int, step: str, item: str, attempt: 
 
 def lock_of(device: AssetId, verb: Verb, arguments: dict[str, Any]) -> str:
     """The object that an intent commands: the device, or one outlet, node, pod or job of it."""
-    match verb:
-        case Verb.OUTLET_OFF | Verb.OUTLET_ON:
-            return f"{device}#{arguments['outlet']}"
-        case Verb.EVICT | Verb.DELETE_POD:
-            return f"{device}/{arguments['namespace']}/{arguments['pod']}"
-        case Verb.SUSPEND_JOB | Verb.RESUME_JOB:
-            return f"{device}/{arguments['namespace']}/{arguments['job']}"
-        case Verb.CORDON | Verb.UNCORDON | Verb.TAINT_OUT_OF_SERVICE | Verb.UNTAINT_OUT_OF_SERVICE:
-            return f"{device}/{arguments['node']}"
-        case Verb.GPU_POWER_LIMIT | Verb.CHECKPOINT:
-            return f"{device}/agent"
-        case Verb.POWER_OFF | Verb.POWER_ON:
-            return str(device)
+    return ACTIONS[verb].locked(device, arguments)

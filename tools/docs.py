@@ -6,6 +6,7 @@ from dashboards.generate import main as write_dashboards
 from fleet.metrics import markdown
 from fleet.pages import settings_page, site_page
 from fleet.thresholds.page import thresholds_page
+from remediator.actions.table import actions_page
 from rules.catalogue_page import rules_page
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -17,6 +18,7 @@ def main() -> None:
     (REFERENCE / "settings.md").write_text(settings_page())
     (REFERENCE / "site-file.md").write_text(site_page())
     (REFERENCE / "thresholds.md").write_text(thresholds_page())
+    (REFERENCE / "actions.md").write_text(actions_page())
     (REFERENCE / "rules.md").write_text(rules_page())
     write_dashboards()
 

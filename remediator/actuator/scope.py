@@ -2,13 +2,15 @@
 
 from urllib.parse import quote
 
-from devices.orders import POWER_GOALS, VERBS, outlet_of
+from devices.orders import INTERRUPTS, POWER_GOALS, VERBS, outlet_of
 from fleet.errors import Refused
 from fleet.model import Asset, AssetId, Endpoint, Site, Wire
 from remediator.actuator_client import IntentMessage
 
-OBJECT_KEYS = ("node", "namespace", "pod", "job")
-"""Arguments that name the object behind a scheduler, in this order."""
+OBJECT_KEYS = ("node", "namespace", "pod", "job", "name", "queue", "job_id", "partition", "control")
+"""Arguments that name the object behind a scheduler or a chassis, in this order."""
+SHARED = frozenset({Wire.KUBERNETES, Wire.SLURM, Wire.HOOK, Wire.REDFISH})
+"""Wires behind which many objects are commanded, each on its own."""
 
 
 def endpoint_of(message: IntentMessage, site: Site) -> Endpoint:
@@ -26,7 +28,7 @@ def endpoint_of(message: IntentMessage, site: Site) -> Endpoint:
 def lock_name(message: IntentMessage) -> str:
     """File name of the lock: one act an asset, and behind a scheduler one act an object."""
     names = [str(message.asset)]
-    if VERBS.get(message.verb) is Wire.KUBERNETES:
+    if VERBS.get(message.verb) in SHARED:
         names += [str(message.arguments[key]) for key in OBJECT_KEYS if key in message.arguments]
     return quote("|".join(names), safe="#@") + ".lock"
 
@@ -46,7 +48,7 @@ def reach(message: IntentMessage, site: Site) -> frozenset[AssetId]:
 
 def protected_in(message: IntentMessage, site: Site) -> AssetId | None:
     """A protected asset that a power verb would switch, or None."""
-    if message.verb not in POWER_GOALS:
+    if message.verb not in POWER_GOALS and message.verb not in INTERRUPTS:
         return None
     for asset in _acted_on(message, site):
         for switched in sorted({asset.id, *site.graph.downstream(asset.id)}):
@@ -63,7 +65,7 @@ def _acted_on(message: IntentMessage, site: Site) -> tuple[Asset, ...]:
             return (site.asset(f"{message.asset}#{outlet_of(message.arguments)}"),)
         except ValueError as error:
             raise Refused(str(error)) from error
-    if wire is Wire.KUBERNETES:
+    if wire in {Wire.KUBERNETES, Wire.SLURM, Wire.HOOK}:
         named = site.assets.get(AssetId(str(message.arguments.get("node", ""))))
         return () if named is None else (named,)
     return (site.asset(message.asset),)

@@ -1,7 +1,7 @@
 """Silence is not death: a silent node is proven dead, a living one is drained, before anything is taken from it."""
 
 from remediator.facts import Facts, Proposal, Refusal
-from remediator.verbs import Cause, Verb
+from remediator.verbs import TRAITS, Cause, Verb
 from remediator.vitals import Outlet, Vitals
 
 USUAL_SHARE = 0.6
@@ -9,7 +9,7 @@ USUAL_SHARE = 0.6
 IDLE_MARGIN = 1.1
 """A hung host draws its idle watts within the meter's error and the fans' (default to tune)."""
 
-CUTS = frozenset({Verb.POWER_OFF, Verb.OUTLET_OFF})
+CUTS = frozenset(verb for verb, traits in TRAITS.items() if traits.cuts)
 TAKES_PODS = frozenset({Verb.DELETE_POD, Verb.TAINT_OUT_OF_SERVICE})
 """Each makes a second writer if the node still lives."""
 

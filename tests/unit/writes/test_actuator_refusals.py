@@ -121,7 +121,7 @@ async def test_a_new_leader_that_comes_during_the_login_stops_the_old_ones_send(
 @pytest.mark.parametrize(
     ("verb", "asset", "arguments", "text"),
     [
-        ("reboot", "dgx-001", {}, "is no verb"),
+        ("open_breaker", "dgx-001", {}, "is no verb"),
         ("power_off", "dgx-00x", {}, "try 'dgx-00"),
         ("power_off", "pdu-a", {}, "has no ipmi endpoint"),
         ("outlet_off", "pdu-a", {}, "is no outlet"),
