@@ -24,7 +24,7 @@ from remediator.cluster_reader import KubernetesCluster, open_cluster
 from remediator.commands import Desk
 from remediator.gauges import Gauges
 from remediator.intake import Intake
-from remediator.ledger import Ledger, LedgerUnusableError
+from remediator.ledger import Connect, Ledger, LedgerUnusableError, connect
 from remediator.outbox import Outbox
 from remediator.playbook import PlaybookModes
 from remediator.playbook_loader import SHIPPED, load_playbooks
@@ -62,8 +62,10 @@ class RemediatorService:
         cluster: Cluster | None = None,
         leadership: Leadership | None = None,
         window: LiveWindow | None = None,
+        connect: Connect = connect,
     ) -> None:
         self._site, self._bus, self._clock, self._settings = site, bus, clock, settings
+        self._connect = connect
         self._gauges = Gauges(registry, Lane.CORRECTIVE)
         self._actuator = actuator or SocketActuator(settings.data / "actuator-corrective.sock")
         self._leadership = leadership
@@ -122,13 +124,13 @@ class RemediatorService:
         """The ledger; where it cannot be used, an empty one beside it, for watching only."""
         path = self._settings.data / "ledger.sqlite"
         try:
-            return Ledger.open(path)
+            return Ledger.open(path, connect=self._connect)
         except LedgerUnusableError as error:
             log.error("observing only", why=str(error))
             self.why_observing = str(error)
             spare = self._settings.data / "ledger.observing.sqlite"
             spare.unlink(missing_ok=True)
-            return Ledger.open(spare)
+            return Ledger.open(spare, connect=self._connect)
 
     async def _candidate(self) -> Leadership:
         if not self._settings.bus.startswith("kafka://"):

@@ -17,7 +17,7 @@ from remediator.actuator.act import Act
 from remediator.actuator.asset_lock import AssetLock, AssetLocks
 from remediator.actuator.epoch import EpochFile
 from remediator.actuator.guard import Situation, refusal
-from remediator.actuator.journal import Journal, JournalError, Memory, unsent
+from remediator.actuator.journal import Connect, Journal, JournalError, Memory, connect, unsent
 from remediator.actuator.scope import endpoint_of, lock_name
 from remediator.actuator_client import Answer, IntentMessage
 from remediator.switches import Switches
@@ -43,14 +43,23 @@ class _Held:
 class Actuator:
     """One lane's acts. `run` keeps them in a task group of its own: no client's end cancels one."""
 
-    def __init__(self, *, lane: Lane, site: Site, data: Path, clock: Clock, make_writers: MakeWriters) -> None:
+    def __init__(
+        self,
+        *,
+        lane: Lane,
+        site: Site,
+        data: Path,
+        clock: Clock,
+        make_writers: MakeWriters,
+        connect: Connect = connect,
+    ) -> None:
         self.site = site
         self._lane = lane
         self._clock = clock
         self._switches = Switches(data)
         self._epoch = EpochFile(data / f"epoch-{lane}")
         self._locks = AssetLocks(data / "locks", clock)
-        self._journal = Journal(data / f"actuator-{lane}.sqlite")
+        self._journal = Journal(data / f"actuator-{lane}.sqlite", connect)
         self._journal.forget_old(clock.now_ms())
         self._factories = make_writers(self._remember)
         self._writers: dict[Wire, Writer] = {}

@@ -6,7 +6,7 @@ time: whoever repeats it is told what is known.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,14 @@ CREATE TABLE IF NOT EXISTS intents (
     intent TEXT PRIMARY KEY, message BLOB NOT NULL, taken_ms INTEGER NOT NULL, note TEXT, sent_at_ms INTEGER, ending BLOB
 ) STRICT, WITHOUT ROWID
 """
+
+
+Connect = Callable[[Path], sqlite3.Connection]
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that commits every statement by itself."""
+    return sqlite3.connect(path, isolation_level=None)
 
 
 class JournalError(HallkeeperError):
@@ -43,10 +51,10 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Journal:
     """The actuator's own durable memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connect: Connect = connect) -> None:
         self._path = path
         with self._failing_loudly():
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db = connect(path)
             path.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")

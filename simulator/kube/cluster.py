@@ -1,5 +1,7 @@
 """The cluster behind the API: its objects, and its controllers in virtual time."""
 
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simulator.kube import objects
@@ -19,13 +21,15 @@ class Cluster:
     reach: Reach
     workload: Workload
     store: Store = field(default_factory=Store)
+    token: Callable[[], bytes] = field(default=lambda: secrets.token_bytes(8))
+    """Draws what makes a pod's name its own."""
     pods: Pods = field(init=False)
     nodes: Nodes = field(init=False)
     jobs: Jobs = field(init=False)
     _kubelets: Kubelets = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pods = Pods(self.reach, self.workload, self.store)
+        self.pods = Pods(self.reach, self.workload, self.store, token=self.token)
         self.nodes = Nodes(self.pods)
         self.jobs = Jobs(self.pods)
         self._kubelets = Kubelets(self.pods)

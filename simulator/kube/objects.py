@@ -1,7 +1,6 @@
 """How the API's objects look when they are made."""
 
 import datetime as dt
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,13 +153,12 @@ def job_object(job: Job) -> Object:
     return {"kind": "Job", "apiVersion": "batch/v1", "metadata": metadata, "spec": spec, "status": status}
 
 
-def pod(job: Job, job_item: Object, rank: int) -> Object:
-    name = f"{job.name}-{rank}-" + "".join(secrets.choice(_LETTERS) for _ in range(5))
+def pod(job: Job, job_item: Object, rank: int, token: bytes) -> Object:
+    """A pod's object; `token` (at least 8 random bytes) makes its name and uid its own."""
+    name = f"{job.name}-{rank}-" + "".join(_LETTERS[byte % len(_LETTERS)] for byte in token[:5])
     owner_uid = job_item["metadata"]["uid"]
     labels = _labels(job) | {INDEX_LABEL: str(rank), "batch.kubernetes.io/controller-uid": owner_uid}
-    metadata = _metadata(
-        name, namespace=job.namespace, uid=str(derived_uuid("pod", name, secrets.token_hex(8))), labels=labels
-    )
+    metadata = _metadata(name, namespace=job.namespace, uid=str(derived_uuid("pod", name, token.hex())), labels=labels)
     metadata["annotations"] = {INDEX_LABEL: str(rank)}
     metadata["generateName"] = f"{job.name}-{rank}-"
     metadata["ownerReferences"] = [

@@ -1,6 +1,8 @@
 """The pods: made, bound to a node, run as processes, asked to end, gone."""
 
+import secrets
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simulator.kube import objects
@@ -47,6 +49,8 @@ class Pods:
     store: Store
     bindings: dict[str, Binding] = field(default_factory=dict)
     """By pod uid."""
+    token: Callable[[], bytes] = field(default=lambda: secrets.token_bytes(8))
+    """Draws what makes a pod's name its own."""
 
     def binding(self, pod: Object) -> Binding:
         return self.bindings[pod["metadata"]["uid"]]
@@ -80,7 +84,7 @@ class Pods:
         """A new pod of a job, not yet on any node."""
         item = self.store.get(JOBS, job.namespace, job.name)
         assert item is not None
-        pod = objects.pod(job, item, rank)
+        pod = objects.pod(job, item, rank, self.token())
         self.bindings[pod["metadata"]["uid"]] = Binding(Process(job, rank))
         self.store.put(PODS, pod)
         return pod
