@@ -19,6 +19,7 @@ VERBS = {
     "site": "site",
     "rules": "rules",
     "query": "query",
+    "shed": "shed",
     "bench": "bench",
     "keys": "keys",
     "record": "record",
