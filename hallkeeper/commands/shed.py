@@ -232,6 +232,11 @@ def _clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _moment(seconds_: float) -> str:
+    """Seconds from the moment at which the relief is wanted."""
+    return f"{round(seconds_):+d} s"
+
+
 def _show(answer: Answer) -> None:
     """Tables for people; what is missing last, where it is read."""
     made, place = answer.plan, answer.wish.place
@@ -240,26 +245,26 @@ def _show(answer: Answer) -> None:
         print(table(["SOURCE", "CARRIES", "BOUND BY"], rows), end="\n\n")
     steps = [
         [
-            f"{order.order_at:+.0f} s", order.step.what, order.step.rung.name,
+            _moment(order.order_at), order.step.what, order.step.rung.name,
             in_words(order.step.relief.get(place, 0.0)), f"{order.step.lost_gpu_seconds:,.0f}",
             "a person" if order.step.rung.approval else "",
         ]
         for order in answer.schedule.orders
     ]  # fmt: skip
     if steps:
-        print(f"stop admissions at {answer.schedule.admissions_stop_at:+.0f} s, then:")
+        print(f"stop admissions at {_moment(answer.schedule.admissions_stop_at)}, then:")
         print(
             table(["ORDER AT", "WHAT", "STEP", f"RELIEF AT {place.upper()}", "GPU-SECONDS LOST", "ALLOWED BY"], steps)
         )
     wanted = ", ".join(f"{in_words(amount)} at {name}" for name, amount in sorted(made.need.items()) if amount > 0)
     given = in_words(made.relief.get(place, 0.0))
     print(f"\nwanted {wanted or 'nothing'}; given {given} at {place} for {made.lost_gpu_seconds:,.0f} GPU-seconds,")
-    print(f"complete {answer.schedule.complete_at:+.0f} s from {_clock(answer.wanted_at)}")
+    print(f"complete {_moment(answer.schedule.complete_at)} from {_clock(answer.wanted_at)}")
     if answer.reading.blind:
         print(f"{len(answer.reading.blind)} nodes without fresh outlet readings stay as they are")
     if not made.optimal:
         print("the search was cut short: something cheaper may exist")
     for name, missing in made.unmet.items():
         print(
-            f"MISSING {in_words(missing)} at {name}: all that may be taken is not enough; try: a person's T1, or supply"
+            f"MISSING {in_words(missing)} at {name}: all that may be taken is not enough; try: more supply, or a smaller target"
         )

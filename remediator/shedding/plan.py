@@ -74,7 +74,7 @@ def plan(survey: Survey, need: Mapping[str, float], prices: Prices, rungs: Seque
         so_far = _relief(_subsumed(choices, taken))
         left = {place: watts - so_far.get(place, 0.0) - below.get(place, 0.0) for place, watts in need.items()}
         found = cheapest([Candidate(each.what, each.lost_gpu_seconds, each.relief) for each in free], left)
-        chosen = tuple(each.what for each in free) if found is None else found.chosen
+        chosen = _useful(free, need) if found is None else found.chosen
         optimal &= found is None or found.optimal
         taken.update(dict.fromkeys(chosen, rung))
     return _written(choices, taken, need, rungs, optimal=optimal)
@@ -87,6 +87,12 @@ def _top(choices: Sequence[Sequence[Option]], need: Mapping[str, float]) -> int:
         if all(have.get(place, 0.0) >= watts for place, watts in need.items()):
             return rung
     return len(choices) - 1
+
+
+def _useful(free: Sequence[Option], need: Mapping[str, float]) -> tuple[str, ...]:
+    """Everything that relieves a place in need: what is taken where it does not help is taken for nothing."""
+    needy = {place for place, watts in need.items() if watts > 0}
+    return tuple(option.what for option in free if any(option.relief.get(place, 0.0) > 0 for place in needy))
 
 
 def _relief(chosen: Iterable[Option]) -> dict[str, float]:

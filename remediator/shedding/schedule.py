@@ -42,34 +42,40 @@ def schedule(
     ramp_watts_per_second: float = RAMP_WATTS_PER_SECOND,
 ) -> Schedule:
     """Orders such that all is relieved at the moment wanted, or as soon after as the notice allows, within the ramp."""
-    effects = _effects(plan.steps, site, ramp_watts_per_second)
-    needed = max((-effect + step.rung.lead_seconds for step, effect in effects), default=0.0)
-    late = max(0.0, needed - notice_seconds)
+    releases = _releases(plan.steps, site, hold_seconds or 0.0)
+    effects = _effects(plan.steps, site, notice_seconds, ramp_watts_per_second)
     orders = [
         Order(
             step=step,
-            order_at=effect - step.rung.lead_seconds + late,
-            effect_at=effect + late,
+            order_at=effect - step.rung.lead_seconds,
+            effect_at=effect,
             release_at=None if hold_seconds is None else release,
         )
-        for (step, effect), release in zip(effects, _releases(plan.steps, site, hold_seconds or 0.0), strict=True)
+        for step, effect, release in zip(plan.steps, effects, releases, strict=True)
     ]
     orders.sort(key=lambda order: (order.order_at, order.step.what))
     first = orders[0].order_at if orders else 0.0
-    complete = max((order.effect_at for order in orders), default=0.0)
     return Schedule(
-        admissions_stop_at=max(-notice_seconds, first - CAP_SECONDS), orders=tuple(orders), complete_at=complete
+        admissions_stop_at=max(-notice_seconds, first - CAP_SECONDS),
+        orders=tuple(orders),
+        complete_at=max((order.effect_at for order in orders), default=0.0),
     )
 
 
-def _effects(steps: Sequence[Step], site: str, ramp: float) -> list[tuple[Step, float]]:
-    """The last step's watts are gone at 0, each one before as much earlier as what follows takes at the ramp."""
-    found = []
-    at = 0.0
-    for step in reversed(steps):
-        found.append((step, at))
-        at -= step.relief.get(site, 0.0) / ramp
-    return found[::-1]
+def _effects(steps: Sequence[Step], site: str, notice: float, ramp: float) -> list[float]:
+    """When each step's watts are gone: the last at 0, each before it as much earlier as what follows takes at the ramp; what
+    cannot be ordered in time comes as soon as it can, and still no faster than the ramp.
+    """
+    latest, at = [0.0] * len(steps), 0.0
+    for place in range(len(steps) - 1, -1, -1):
+        latest[place] = at
+        at -= steps[place].relief.get(site, 0.0) / ramp
+    soonest = [max(wanted, step.rung.lead_seconds - notice) for wanted, step in zip(latest, steps, strict=True)]
+    free = -notice
+    for place in sorted(range(len(steps)), key=lambda place: (soonest[place], place)):
+        soonest[place] = max(soonest[place], free)
+        free = soonest[place] + steps[place].relief.get(site, 0.0) / ramp
+    return soonest
 
 
 def _releases(steps: Sequence[Step], site: str, end: float) -> list[float]:

@@ -1,6 +1,7 @@
 """The plan of a site's shedding against an exact solver (HiGHS), rung by rung from the highest down."""
 
 import highspy
+from highspy.highs import highs_linear_expression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,15 @@ from remediator.shedding.survey import Machine, Survey, Work
 PLACES = ("site", "feed a", "feed b")
 
 
-def solved(model: highspy.Highs, cost: object) -> float | None:
-    """The least cost, or None where nothing is feasible."""
+def solver() -> highspy.Highs:
+    """A silent one."""
+    model: highspy.Highs = highspy.Highs()  # type: ignore[no-untyped-call]
     model.silent()
+    return model
+
+
+def solved(model: highspy.Highs, cost: highs_linear_expression) -> float | None:
+    """The least cost, or None where nothing is feasible."""
     model.setOptionValue("mip_rel_gap", 0.0)
     model.setOptionValue("mip_abs_gap", 1e-6)
     model.minimize(cost)
@@ -38,13 +45,13 @@ def candidates(draw: st.DrawFn) -> list[Candidate]:
 def test_a_cover_is_as_cheap_as_the_exact_solver_finds(found: list[Candidate], first: float, second: float) -> None:
     shares = dict(zip(PLACES, (first, second), strict=False))
     need = {place: share * sum(each.relief[place] for each in found) for place, share in shares.items()}
-    model = highspy.Highs()
+    model = solver()
     taken = [model.addBinary() for _ in found]
     for place, watts in need.items():
         terms = [x * each.relief[place] for x, each in zip(taken, found, strict=True) if each.relief[place] > 0]
         if terms:
-            model.addConstr(sum(terms) >= watts)
-    exact = solved(model, sum(x * each.price for x, each in zip(taken, found, strict=True)))
+            model.addConstr(model.qsum(terms) >= watts)
+    exact = solved(model, model.qsum([x * each.price for x, each in zip(taken, found, strict=True)]))
     ours = cheapest(found, need)
     if exact is None or ours is None:
         assert exact is None or max(shares.values()) > 1 - 1e-9
@@ -91,11 +98,10 @@ def _machine(draw: st.DrawFn) -> Machine:
 
 def exact_costs(choices: tuple[tuple[Option, ...], ...], need: dict[str, float]) -> list[float] | None:
     """The least price on each rung from the highest down, each with those above held at their least."""
-    model = highspy.Highs()
-    model.silent()
+    model = solver()
     deepest = {(each.what, each.rung): model.addBinary() for rung in choices for each in rung}
     for what in {what for what, _ in deepest}:
-        model.addConstr(sum(x for (name, _), x in deepest.items() if name == what) <= 1)
+        model.addConstr(model.qsum([x for (name, _), x in deepest.items() if name == what]) <= 1)
     for place, watts in need.items():
         terms = []
         for (what, rung), x in deepest.items():
@@ -103,13 +109,10 @@ def exact_costs(choices: tuple[tuple[Option, ...], ...], need: dict[str, float])
             if sum(given_) > 1e-6:
                 terms.append(x * sum(given_))
         if terms:
-            model.addConstr(sum(terms) >= watts)
+            model.addConstr(model.qsum(terms) >= watts)
     found = []
-    for rung in reversed(choices):
-        cost = sum(
-            (deepest[each.what, each.rung] * each.lost_gpu_seconds for each in rung),
-            start=0.0 * next(iter(deepest.values())),
-        )
+    for each_rung in reversed(choices):
+        cost = model.qsum([deepest[each.what, each.rung] * each.lost_gpu_seconds for each in each_rung])
         least = solved(model, cost)
         if least is None:
             return None

@@ -1,5 +1,6 @@
 """Who carries the load within the permits, what is ordered when, and what a plan for the site says."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -140,3 +141,18 @@ def test_what_was_taken_last_is_given_back_first_a_step_a_minute() -> None:
     released = sorted(order.release_at or 0.0 for order in found.orders)
     assert released[0] == HOUR
     assert all(later - earlier >= 60 for earlier, later in pairwise(released))
+
+
+def test_what_is_quick_does_not_wait_for_what_is_slow() -> None:
+    found = schedule(made([work("slow", "T4"), work("quick", "T2")], 7500.0), site="site")
+    assert {order.step.what: order.order_at for order in found.orders} == {"slow": 0.0, "quick": 0.0}
+
+
+def test_where_a_place_cannot_be_met_nothing_is_taken_that_does_not_help_there() -> None:
+    far = work("far", "T4")
+    survey = Survey(works=[far, work("near", "T4")])
+    near = replace(survey.works[1].machines[0], shares={"site": 1.0, "pdu": 1.0})
+    survey = replace(survey, works=[far, replace(survey.works[1], machines=(near,))])
+    found = plan(survey, {"pdu": 1e6}, Prices())
+    assert {step.what for step in found.steps} == {"near"}
+    assert found.unmet["pdu"] == pytest.approx(1e6 - 4800.0)
