@@ -2,13 +2,15 @@
 
 What is led is the claims' subject: the remediators of a site have one leader, its rule engines another.
 
-The epoch is the claim's offset. The lease is 5 s of CLOCK_BOOTTIME from the *sending* of the last renewal that was read
-back, so a record that waits in a spool prolongs nothing. Who reads another's record waits lease and grace before it
-commands: by then the other's lease has run out, whatever became of it.
+The epoch is the claim's offset. A claim itself allows nothing: a lease comes from a renewal that lies in the log with no
+higher claim before it, so whoever reads the log knows of each record whether it gave one. The lease is 5 s of CLOCK_BOOTTIME
+from the *sending* of the last renewal that was read back: a record that waits in a spool prolongs nothing. Who reads
+another's renewal waits lease and grace before it commands: by then that lease has run out, whatever became of its holder.
+The wait runs while the log is followed, so that of a death only what is left of it is waited for (ADR 009).
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,12 +20,22 @@ from bus.topics import CONTROL, LEADERSHIP_PARTITION
 from fleet.clock import Clock, within
 from fleet.errors import HallkeeperError
 
-LEASE_SECONDS = 5.0
-RENEW_SECONDS = 1.0
-GRACE_SECONDS = 0.5
-_LEASE_NS = round(LEASE_SECONDS * 1e9)
-_WAIT_NS = round((LEASE_SECONDS + GRACE_SECONDS) * 1e9)
-APPEND_SECONDS = 3.0
+LEASE_SECONDS: Final = 5.0
+RENEW_SECONDS: Final = 1.0
+GRACE_SECONDS: Final = 0.5
+SETTLE_SECONDS: Final = 2.0
+"""How long a claim that was read is left alone to be renewed; doubled with every fourth that nobody renews, so that
+candidates on a slow bus do not outbid each other for ever (a default of ours)."""
+APPEND_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 0.1
+"""Between two looks at a log that has more than was read, and after one that failed."""
+PAST_MS: Final = 600_000
+"""How far back a candidate reads: leases are far shorter, and every renewal names the claim that it renews."""
+_LEASE_NS: Final = round(LEASE_SECONDS * 1e9)
+_RENEW_NS: Final = round(RENEW_SECONDS * 1e9)
+_WAIT_NS: Final = round((LEASE_SECONDS + GRACE_SECONDS) * 1e9)
+_CLAIMS_A_DOUBLING: Final = 4
+_MOST_DOUBLINGS: Final = 3
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +56,12 @@ class ClaimsLog(Protocol):
         """Put a record at the end; it counts once it is read back. Raises `HallkeeperError`."""
         ...
 
-    async def read(self) -> list[Claim]:
-        """What is new since the last call, in order. Raises `HallkeeperError`."""
+    async def read(self, wait_seconds: float) -> list[Claim]:
+        """What is new since the last call, in order, as soon as there is something. Raises `HallkeeperError`."""
+        ...
+
+    async def caught_up(self) -> bool:
+        """Whether nothing lies in the log that was not read. Raises `HallkeeperError`."""
         ...
 
 
@@ -62,19 +78,25 @@ class ClaimsLeadership:
         """Whether this process is fit to lead: a candidate that is not does not claim."""
         self._highest = -1
         self._mine: int | None = None
-        self._wait_until_ns: int | None = None
-        """Before then another may still hold a lease."""
+        """Our claim, while it is the highest."""
+        self._held_until_ns: dict[int, int] = {}
+        """Until when others may hold a lease, by their epochs; -1 stands for what was said before we listened."""
         self._lease_from_ns: int | None = None
         self._sent: dict[int, int] = {}
         """Our records that were not read back yet: sequence to the moment of sending."""
         self._sequence = 0
+        self._renew_at_ns = 0
+        self._claim_at_ns = 0
+        """Before then a claim that was made may still be renewed: nobody outbids it."""
+        self._barren = 0
+        """Claims since the last renewal that gave a lease."""
 
     def epoch(self) -> int | None:
         """The epoch under which it may command at this moment; None while it may not."""
         now_ns = self._clock.boottime_ns()
         if self._mine is None or self._lease_from_ns is None or now_ns >= self._lease_from_ns + _LEASE_NS:
             return None
-        return self._mine if now_ns >= (self._wait_until_ns or 0) else None
+        return self._mine if now_ns >= self._free_at_ns() else None
 
     def holds(self, epoch: int) -> bool:
         """Whether an intent of this epoch may still be sent."""
@@ -82,28 +104,43 @@ class ClaimsLeadership:
 
     async def run(self) -> None:
         """Claim where nobody leads, renew once a second, step down for a higher claim; release when cancelled."""
-        self._wait_until_ns = self._clock.boottime_ns() + _WAIT_NS
+        self._held_until_ns[-1] = self._clock.boottime_ns() + _WAIT_NS
         try:
             while True:
-                await self._round()
-                await self._clock.sleep(RENEW_SECONDS)
+                try:
+                    await self._round()
+                except (HallkeeperError, TimeoutError):  # nothing is renewed: the lease runs out by itself
+                    await self._clock.sleep(LOOK_SECONDS)
         finally:
             await self._release()
 
     async def _round(self) -> None:
-        try:
-            for claim in await within(self._clock, APPEND_SECONDS, self._log.read()):
-                self._take(claim)
-            await self._speak()
-        except (HallkeeperError, TimeoutError):
-            return  # nothing is renewed: the lease runs out by itself
-
-    async def _speak(self) -> None:
+        """Follow the log until something is to be said, and say it."""
+        wait = self._seconds_until_speaking()
+        for claim in await within(self._clock, wait + APPEND_SECONDS, self._log.read(wait)):
+            self._take(claim)
         now_ns = self._clock.boottime_ns()
         self._sent = {sequence: at_ns for sequence, at_ns in self._sent.items() if now_ns - at_ns < _WAIT_NS}
         if self._mine is not None:
-            await self._append(self._mine)
-        elif self._wants() and not self._sent and now_ns >= (self._wait_until_ns or 0):
+            if now_ns >= self._renew_at_ns:
+                self._renew_at_ns = now_ns + _RENEW_NS
+                await self._append(self._mine)
+        elif self._wants() and now_ns >= max(self._free_at_ns(), self._claim_at_ns):
+            await self._claim()
+
+    def _seconds_until_speaking(self) -> float:
+        due_ns = self._renew_at_ns if self._mine is not None else max(self._free_at_ns(), self._claim_at_ns)
+        least = 0.0 if self._mine is not None else LOOK_SECONDS
+        return min(max((due_ns - self._clock.boottime_ns()) / 1e9, least), RENEW_SECONDS)
+
+    def _free_at_ns(self) -> int:
+        """When the last lease of others has run out."""
+        return max(self._held_until_ns.values(), default=0)
+
+    async def _claim(self) -> None:
+        """Only who has read everything claims: one that was stopped for a while must not depose a living leader."""
+        if await within(self._clock, APPEND_SECONDS, self._log.caught_up()):
+            self._claim_at_ns = self._clock.boottime_ns() + self._settle_ns()
             await self._append(None)
 
     async def _append(self, epoch: int | None) -> None:
@@ -113,21 +150,45 @@ class ClaimsLeadership:
         await within(self._clock, APPEND_SECONDS, record)
 
     def _take(self, claim: Claim) -> None:
-        if claim.claimant != self._claimant:
-            self._take_foreign(claim)
-            return
-        sent_ns = self._sent.pop(claim.sequence, None)
-        if claim.epoch is None and claim.offset > self._highest:
-            self._highest = self._mine = claim.offset
-        if sent_ns is not None and self._mine is not None:
-            self._lease_from_ns = max(sent_ns, self._lease_from_ns or sent_ns)
+        if claim.epoch is None:
+            self._take_claim(claim)
+        elif claim.epoch >= self._highest:
+            self._take_renewal(claim, claim.epoch)
+        else:
+            self._sent.pop(claim.sequence if claim.claimant == self._claimant else -1, None)
 
-    def _take_foreign(self, claim: Claim) -> None:
-        """Another spoke: whoever it is, it may hold a lease from now on; a higher claim ends ours."""
-        if claim.epoch is None and claim.offset > self._highest:
-            self._highest, self._mine, self._lease_from_ns = claim.offset, None, None
-        gone = claim.released and claim.epoch == self._highest
-        self._wait_until_ns = self._clock.boottime_ns() + (0 if gone else _WAIT_NS)
+    def _take_claim(self, claim: Claim) -> None:
+        """The highest so far, as every claim: whoever led does so no more."""
+        ours = claim.claimant == self._claimant
+        if ours:
+            self._sent.pop(claim.sequence, None)
+        self._highest, self._lease_from_ns = claim.offset, None
+        self._mine = claim.offset if ours else None
+        self._renew_at_ns = 0
+        self._barren += 1
+        self._claim_at_ns = self._clock.boottime_ns() + self._settle_ns()
+
+    def _take_renewal(self, claim: Claim, epoch: int) -> None:
+        """A lease, or the end of one: ours from its sending on, another's for so long from now."""
+        self._barren = 0
+        if claim.claimant == self._claimant:
+            sent_ns = self._sent.pop(claim.sequence, None)
+            if sent_ns is not None and epoch == self._mine:
+                self._lease_from_ns = max(sent_ns, self._lease_from_ns or sent_ns)
+            return
+        if epoch > self._highest:  # its claim itself was compacted away
+            self._highest, self._mine, self._lease_from_ns = epoch, None, None
+        now_ns = self._clock.boottime_ns()
+        self._held_until_ns = {held: until for held, until in self._held_until_ns.items() if until > now_ns}
+        if claim.released:
+            self._held_until_ns.pop(epoch, None)
+            self._claim_at_ns = 0
+        else:
+            self._held_until_ns[epoch] = now_ns + _WAIT_NS
+
+    def _settle_ns(self) -> int:
+        doublings = min(self._barren // _CLAIMS_A_DOUBLING, _MOST_DOUBLINGS)
+        return round(SETTLE_SECONDS * 1e9) << doublings
 
     async def _release(self) -> None:
         """Say that nothing more will be sent, so that a standby need not wait."""
@@ -153,7 +214,8 @@ class BusClaims:
     @classmethod
     async def open(cls, bus: Bus, clock: Clock, subject: str) -> "BusClaims":
         """A writer and a reader of the leadership partition; claims on another subject are not seen."""
-        return cls(await bus.publisher(), await bus.reader(topics=[CONTROL]), clock, subject)
+        reader = await bus.reader(topics=[CONTROL], since_ms=clock.now_ms() - PAST_MS)
+        return cls(await bus.publisher(), reader, clock, subject)
 
     async def append(self, claimant: str, *, epoch: int | None, sequence: int, released: bool = False) -> None:
         """Put a record at the end; it counts once it is read back. Raises `HallkeeperError`."""
@@ -169,17 +231,22 @@ class BusClaims:
         message = Message(CONTROL, event.key(), encode_event(event), partition=LEADERSHIP_PARTITION)
         await self._publisher.publish([message])
 
-    async def read(self) -> list[Claim]:
-        """What is new since the last call, in order. Raises `HallkeeperError`."""
+    async def read(self, wait_seconds: float) -> list[Claim]:
+        """What is new since the last call, in order, as soon as there is something. Raises `HallkeeperError`."""
         found: list[Claim] = []
-        while records := await self._reader.fetch(limit=1000, timeout_seconds=0.0):
+        while records := await self._reader.fetch(limit=1000, timeout_seconds=wait_seconds):
             for record in records:
                 event = decode_event(record.value) if record.value is not None else None
                 if record.partition != LEADERSHIP_PARTITION or not isinstance(event, ClaimEvent):
                     continue
                 if event.subject == self._subject:
                     found.append(_claim(record.offset, event))
+            wait_seconds = 0.0
         return found
+
+    async def caught_up(self) -> bool:
+        """Whether nothing lies in the log that was not read. Raises `HallkeeperError`."""
+        return await self._reader.lag() == 0
 
 
 def _claim(offset: int, event: ClaimEvent) -> Claim:
