@@ -27,3 +27,6 @@ def test_the_same_over_kafka_where_the_leader_is_known_by_its_claims() -> None:
     report = campaign(1, kafka=True, seed=3).report()
     assert report["alerts"] == 3
     assert clean(report), report
+    assert report["takeover_seconds_max"] <= 10.0, (
+        "lease and grace, most of which have passed, a claim, and the last words"
+    )
