@@ -20,6 +20,7 @@ VERBS = {
     "rules": "rules",
     "query": "query",
     "shed": "shed",
+    "recovery": "recovery",
     "bench": "bench",
     "keys": "keys",
     "record": "record",
