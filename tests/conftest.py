@@ -19,6 +19,7 @@ PEERS = {
     "promtool": ("promtool",),
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "kafka": ("java",),
+    "slurm": ("slurmrestd", "/usr/sbin/slurmrestd"),
 }
 
 

@@ -6,8 +6,10 @@ cd "$(dirname "$0")/.."
 
 declare -A debian=([snmpd]=snmpd [snmpget]=snmp [ipmi_sim]=openipmi [ipmitool]=ipmitool [prometheus]=prometheus
     [prometheus-alertmanager]=prometheus-alertmanager [victoria-metrics]=victoria-metrics [prometheus-snmp-exporter]=prometheus-snmp-exporter
+    [slurmctld]=slurmctld [slurmd]=slurmd [slurmrestd]=slurmrestd [scontrol]=slurm-client [munged]=munge
     [strace]=strace [kubectl]=kubernetes-client)
 missing=()
+[ -e "/usr/lib/$(uname -m)-linux-gnu/slurm-wlm/auth_jwt.so" ] || missing+=(slurm-wlm-jwt-plugin)
 for program in "${!debian[@]}"; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("${debian[$program]}")
 done

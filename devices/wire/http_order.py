@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from devices.orders import FRESH_SECONDS, Order, Remember, Report, State, Verdict, in_time
-from devices.wire.once import Answered, Call, Exchange, Lost, NotSent, Peer, said
+from devices.wire.once import Answered, Call, Courier, Exchange, Lost, NotSent, said
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError
 
@@ -63,7 +63,7 @@ class Errand:
     def __init__(
         self,
         order: Order,
-        peer: Peer,
+        courier: Courier,
         subject: Subject,
         report: Report,
         *,
@@ -72,7 +72,7 @@ class Errand:
         timing: Timing,
     ) -> None:
         self._order = order
-        self._peer = peer
+        self._courier = courier
         self._subject = subject
         self._report = report
         self._clock = clock
@@ -102,7 +102,7 @@ class Errand:
     async def _exchange(self, call: Call) -> Exchange:
         """The answer, or what is known when anything at all goes wrong on the way."""
         try:
-            return await self._peer.exchange(
+            return await self._courier.exchange(
                 call, answer_seconds=self._timing.answer_seconds, gate=self._why_not_now, sent=self._sent
             )
         except Exception as error:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from socket import socket
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from fleet.errors import Refused, Unreachable
@@ -32,6 +32,8 @@ class Call:
     path: str
     body: bytes = b""
     content_type: str = "application/json"
+    arguments: tuple[str, ...] = ()
+    """For a courier that is a program: what it is called with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +67,44 @@ def always() -> None:
     """The gate of a read."""
 
 
+class Courier(Protocol):
+    """Carries one state-changing request, now or not at all."""
+
+    async def exchange(self, call: Call, *, answer_seconds: float, gate: Gate, sent: Callable[[], None]) -> Exchange:
+        """Ask the gate last, hand it over once, tell `sent` at once, and say what came back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An HTTPS server and how to prove oneself to it."""
+    """An HTTPS server and how to prove oneself to it; HTTP only to this machine (`here`)."""
 
     host: str
     port: int
     base: str
-    context: ssl.SSLContext = field(repr=False)
-    authorization: str = field(repr=False)
+    context: ssl.SSLContext | None = field(repr=False)
+    headers: tuple[str, ...] = field(repr=False)
 
     @classmethod
     def at(cls, url: str, context: ssl.SSLContext, authorization: str) -> "Peer":
         """The peer of a base URL. Raises `Refused` for anything but https."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port or 443
-        except ValueError:
-            parts, host, port = urlsplit(""), None, 0
-        if parts.scheme != "https" or not host or parts.query or parts.username is not None:
-            raise Refused(f"{url!r} is no address to send a token to, try https://host:port")
-        return cls(host=host, port=port, base=parts.path.rstrip("/"), context=context, authorization=authorization)
+        return cls.with_headers(url, context, (f"Authorization: {authorization}",))
+
+    @classmethod
+    def with_headers(cls, url: str, context: ssl.SSLContext, headers: tuple[str, ...]) -> "Peer":
+        """One that is told who asks in headers of its own. Raises `Refused` for anything but https."""
+        host, port, base = _parts(url, "https", 443)
+        return cls(host=host, port=port, base=base, context=context, headers=headers)
+
+    @classmethod
+    def here(cls, url: str, headers: tuple[str, ...]) -> "Peer":
+        """One on this machine, over plain HTTP: the caller has seen to it that the address is a loopback one."""
+        host, port, base = _parts(url, "http", 80)
+        return cls(host=host, port=port, base=base, context=None, headers=headers)
 
     @property
     def where(self) -> str:
-        return f"https://{self.host}:{self.port}{self.base}"
+        return f"{'http' if self.context is None else 'https'}://{self.host}:{self.port}{self.base}"
 
     def encoded(self, call: Call) -> bytes:
         """The request's bytes. Raises `ValueError` for a path that would break out of its line."""
@@ -100,7 +115,7 @@ class Peer:
         head = [
             f"{call.method} {path} HTTP/1.1",
             f"Host: {name}:{self.port}",
-            f"Authorization: {self.authorization}",
+            *self.headers,
             "Accept: application/json",
             "Accept-Encoding: identity",
             "User-Agent: hallkeeper",
@@ -157,6 +172,18 @@ class Peer:
                 return answer
             case NotSent(why) | Lost(why):
                 raise Unreachable(f"{why}, try again later")
+
+
+def _parts(url: str, scheme: str, default_port: int) -> tuple[str, int, str]:
+    """Host, port and base path. Raises `Refused`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or default_port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, 0
+    if parts.scheme != scheme or not host or parts.query or parts.username is not None:
+        raise Refused(f"{url!r} is no address to send a token to, try {scheme}://host:port")
+    return host, port, parts.path.rstrip("/")
 
 
 def parse(received: bytes, method: str, *, ended: bool) -> Answered | None:

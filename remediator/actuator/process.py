@@ -46,11 +46,17 @@ def writers(clock: Clock, remember: Remember) -> Mapping[Wire, Callable[[], Writ
 
         return KubernetesWriter(clock, remember=remember)
 
+    def slurm() -> Writer:
+        from devices.wire.slurm_writer import SlurmWriter
+
+        return SlurmWriter(clock, remember=remember)
+
     return {
         Wire.IPMI: lambda: IpmiWriter(clock, remember=remember),
         Wire.SNMP: lambda: SnmpSetWriter(clock, remember=remember),
         Wire.AGENT: agent,
         Wire.KUBERNETES: kubernetes,
+        Wire.SLURM: slurm,
     }
 
 
