@@ -18,7 +18,7 @@ from bus.checks import placed, unknown_topic
 from bus.embedded_consumer import GroupConsumer, Reader
 from bus.embedded_log import Part
 from bus.metrics import add_up
-from bus.port import Consumer, Message, Publisher, Record
+from bus.port import NOWHERE, Consumer, Message, Publisher, Record
 from bus.sqlite import Job, Writer, connect, refusal
 from bus.topics import TOPICS, Topic
 from fleet.clock import Clock, VirtualClock
@@ -94,11 +94,19 @@ class EmbeddedBus:
         await consumer.join()
         return self._entered(consumer)
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
-        """Every partition from a time on, without a group."""
-        parts = self.parts(topics)
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None = None, positions: Mapping[tuple[str, int], int] = NOWHERE
+    ) -> Consumer:
+        """Every partition from an offset or a time on, without a group."""
         with self.guarded():
-            starts = {part: 0 if since_ms is None else log.offset_since(self.reading, part, since_ms) for part in parts}
+            tails = log.tails(self.reading)
+            starts = dict.fromkeys(self.parts(topics), 0)
+            for part in starts:
+                named = positions.get((part.topic, part.partition))
+                if named is not None and named <= tails[part.id]:
+                    starts[part] = named
+                elif since_ms is not None:
+                    starts[part] = log.offset_since(self.reading, part, since_ms)
         return self._entered(Reader(self, starts))
 
     async def latest(self, topic: str) -> dict[str, Record]:

@@ -36,7 +36,7 @@ from bus.kafka_settings import (
     PRODUCER,
     settings_of,
 )
-from bus.port import Message, Record
+from bus.port import NOWHERE, Message, Record
 from bus.topics import Topic
 from fleet.clock import Clock
 
@@ -128,15 +128,17 @@ class KafkaLog:
 
         return await self._opened(KafkaConsumer(self, connect, commits=True))
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None) -> "KafkaConsumer":
-        """Every partition from a time on."""
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None, begin: Mapping[tuple[str, int], int] = NOWHERE
+    ) -> "KafkaConsumer":
+        """Every partition from an offset or a time on."""
         await self._known(topics)
         parts = [TopicPartition(topic, number) for topic in topics for number in range(self.counts[topic])]
 
         async def connect(consumer: KafkaConsumer) -> AIOKafkaConsumer:
             client = await self._started(AIOKafkaConsumer(bootstrap_servers=self.address, **CONSUMER))
             try:
-                await self._seek(client, parts, since_ms, consumer.positions)
+                await self._seek(client, await self._starts(client, parts, since_ms, begin), consumer.positions)
             except BaseException:
                 await _stopped(client)
                 raise
@@ -144,22 +146,34 @@ class KafkaLog:
 
         return await self._opened(KafkaConsumer(self, connect, commits=False))
 
-    async def _seek(
+    async def _starts(
         self,
         client: AIOKafkaConsumer,
         parts: Sequence[TopicPartition],
         since_ms: int | None,
-        positions: Mapping[TopicPartition, int],
-    ) -> None:
-        """Where each partition begins: where it went on before, else by time, else at its first record."""
+        begin: Mapping[tuple[str, int], int],
+    ) -> Mapping[TopicPartition, int]:
+        """Where each partition begins: at an offset that lies in it, else by time, else at its first record."""
         client.assign(list(parts))
-        starts = await self.answered(client.beginning_offsets(list(parts)))
+        starts = dict(await self.answered(client.beginning_offsets(list(parts))))
+        if since_ms is None and not begin:
+            return starts
+        ends = await self.answered(client.end_offsets(list(parts)))
         if since_ms is not None:
-            ends = await self.answered(client.end_offsets(list(parts)))
             found = await self.answered(client.offsets_for_times(dict.fromkeys(parts, since_ms)))
             starts = {part: ends[part] if found.get(part) is None else found[part].offset for part in parts}
-        for part in parts:
-            client.seek(part, positions.get(part, starts[part]))
+        named = {part: begin[part.topic, part.partition] for part in parts if (part.topic, part.partition) in begin}
+        return starts | {part: offset for part, offset in named.items() if offset <= ends[part]}
+
+    async def _seek(
+        self,
+        client: AIOKafkaConsumer,
+        starts: Mapping[TopicPartition, int],
+        positions: Mapping[TopicPartition, int],
+    ) -> None:
+        """Each partition goes on where this consumer was, else it begins."""
+        for part, start in starts.items():
+            client.seek(part, positions.get(part, start))
 
     async def latest(self, topic: str) -> dict[str, Record]:
         """The last record of each key: the whole topic is read up to where it ended when this began."""

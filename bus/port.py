@@ -1,12 +1,16 @@
 """The port: what every service may ask of the bus, whichever adapter is behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 import msgspec
 
 from fleet.clock import Clock
+
+NOWHERE: Final[Mapping[tuple[str, int], int]] = MappingProxyType({})
+"""No offset of any partition."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -84,8 +88,14 @@ class Bus(Protocol):
         `session_seconds` loses its partitions.
         """
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
-        """Every partition from a time on (None: from the earliest), without a group; `commit` does nothing."""
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None = None, positions: Mapping[tuple[str, int], int] = NOWHERE
+    ) -> Consumer:
+        """Every partition from a time on (None: from the earliest), without a group; `commit` does nothing.
+
+        A topic's partition that `positions` names begins at that offset instead, unless the log ends before it: then it is
+        another log than the one of which that was said.
+        """
 
     def meters(self) -> dict[str, int]:
         """The counters of this process (`bus.metrics` shows them to Prometheus)."""

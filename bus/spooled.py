@@ -10,7 +10,7 @@ from bus.checks import placed
 from bus.errors import BusError
 from bus.kafka import KafkaConsumer, KafkaLog, Sender
 from bus.metrics import add_up
-from bus.port import Consumer, Message, Publisher, Record
+from bus.port import NOWHERE, Consumer, Message, Publisher, Record
 from bus.spool import RingSize, Spool
 from bus.topics import TOPICS, Topic
 from fleet.clock import Clock
@@ -72,9 +72,11 @@ class SpooledBus:
         consumer = await self.log.consumer(group=group, topics=topics, member=member, session_seconds=session_seconds)
         return self._entered(consumer)
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
-        """Every partition from a time on. Raises `BusError` when the broker is away."""
-        reader = await self.log.reader(topics=topics, since_ms=since_ms)
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None = None, positions: Mapping[tuple[str, int], int] = NOWHERE
+    ) -> Consumer:
+        """Every partition from an offset or a time on. Raises `BusError` when the broker is away."""
+        reader = await self.log.reader(topics=topics, since_ms=since_ms, begin=positions)
         return self._entered(reader)
 
     async def latest(self, topic: str) -> dict[str, Record]:

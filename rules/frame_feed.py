@@ -31,6 +31,8 @@ class FrameFeed:
         self._refilled = False
         self.fetched = 0
         """Records that came, whatever they were."""
+        self.positions: dict[tuple[str, int], int] = {}
+        """The offset behind what was taken, by topic and partition."""
 
     def refilled(self) -> None:
         """The window holds what was there before: from now on what this engine records comes from itself alone."""
@@ -47,6 +49,9 @@ class FrameFeed:
             return
         now = self._clock.now_ms()
         self.fetched += len(records)
+        for record in records:
+            place = record.topic, record.partition
+            self.positions[place] = max(self.positions.get(place, 0), record.offset + 1)
         self.lag.took(records, now)
         self._tally.lag_ms = self.lag.milliseconds
         self._take(records)

@@ -7,12 +7,12 @@ on their way to it (a device that does not answer), never behind it.
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from bus.errors import BusError
-from bus.port import Consumer, Message, Publisher, Record
+from bus.port import NOWHERE, Consumer, Message, Publisher, Record
 from hallkeeper.world.loop import VirtualLoop
 from hallkeeper.world.process import Process
 
@@ -120,9 +120,15 @@ class VirtualBus:
         begin = {topic: self._log.committed.get((group, topic), 0) for topic in topics}
         return _Consumer(self._log, self._process, begin, group)
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
-        """Reads from a time on."""
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None = None, positions: Mapping[tuple[str, int], int] = NOWHERE
+    ) -> Consumer:
+        """Reads from an offset or a time on; a topic's partitions share their offsets here."""
         begin = {topic: 0 if since_ms is None else self._log.since(topic, since_ms) for topic in topics}
+        for topic in topics:
+            named = [offset for (of, _), offset in positions.items() if of == topic]
+            if named and max(named) <= len(self._log.records[topic]):
+                begin[topic] = min(named)
         return _Consumer(self._log, self._process, begin, None)
 
     def meters(self) -> dict[str, int]:

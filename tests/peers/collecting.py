@@ -76,7 +76,9 @@ class MemoryBus:
     async def latest(self, topic: str) -> dict:
         return self.latest_incidents
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> "MemoryBus":
+    async def reader(
+        self, *, topics: Sequence[str], since_ms: int | None = None, positions: object = None
+    ) -> "MemoryBus":
         return self
 
     def tell(self, record) -> None:

@@ -79,6 +79,19 @@ async def test_the_largest_message_passes(harness: Harness):
     assert len(record.value or b"") == MESSAGE_BYTES
 
 
+async def test_a_reader_goes_on_where_another_has_stopped_and_not_in_a_log_that_ends_before(harness: Harness):
+    bus = await harness.open()
+    await (await bus.publisher()).publish(
+        [*numbered(harness.frames, 5, partition=1), *numbered(harness.frames, 3, partition=2)]
+    )
+    positions = {(harness.frames, 1): 3, (harness.frames, 2): 4}
+    reader = await bus.reader(topics=[harness.frames], positions=positions)
+    records = await drained(reader, 5)
+    assert sorted((record.partition, record.offset) for record in records) == [(1, 3), (1, 4), (2, 0), (2, 1), (2, 2)]
+    at_end = await bus.reader(topics=[harness.frames], since_ms=0, positions={(harness.frames, 1): 5})
+    assert [record.partition for record in await drained(at_end, 3)] == [2, 2, 2]
+
+
 async def test_what_was_not_committed_is_delivered_again(harness: Harness):
     bus = await harness.open()
     await (await bus.publisher()).publish(numbered(harness.events, 20))

@@ -43,7 +43,7 @@ class FakeBus:
     async def consumer(self, *, group: str, topics: Sequence[str]) -> Consumer:
         return FakeConsumer(self, topics, group)
 
-    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None) -> Consumer:
+    async def reader(self, *, topics: Sequence[str], since_ms: int | None = None, positions: object = None) -> Consumer:
         return FakeConsumer(self, topics, None)
 
     async def latest(self, topic: str) -> dict[str, Record]:
