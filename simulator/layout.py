@@ -98,6 +98,14 @@ class Layout:
     """The two substations, one for each feed."""
 
     @cached_property
+    def assets(self) -> frozenset[str]:
+        """Every name that something of the site goes by, jobs and the scheduler with it."""
+        groups = (
+            self.nodes, self.racks, self.rows, self.pdus, self.cdus, self.switches, self.busbars, self.sources, self.sides,
+        )  # fmt: skip
+        return frozenset(("k8s-1", *(job.key for job in self.jobs), *(name for group in groups for name in group)))
+
+    @cached_property
     def busbars(self) -> tuple[str, ...]:
         """One of each feed for every two rows."""
         return tuple(

@@ -1,5 +1,6 @@
 """The nodes: off, booting, running or hung; their GPUs' power, temperature and presence; what each draws."""
 
+import math
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -42,6 +43,10 @@ class NodeState(IntEnum):
     HUNG = 3
 
 
+OFF, BOOTING, RUNNING = int(NodeState.OFF), int(NodeState.BOOTING), int(NodeState.RUNNING)
+"""The same as plain integers, for comparisons of whole arrays."""
+
+
 class Machines:
     """Arrays over nodes and (nodes, GPUs); `step` moves power and temperature, the other methods are switches."""
 
@@ -50,6 +55,8 @@ class Machines:
         self.rng = rng
         self._die = settings.die_joules_per_kelvin
         self._trapped = settings.trapped_kilograms * COOLANT_JOULES_PER_KILOGRAM_KELVIN
+        self._longest_heat_seconds = self._trapped * JUNCTION_KELVIN_PER_WATT * 0.15
+        """The thermal model is explicit: with steps of a seventh of the plate's time constant it stays near the exact one."""
         self.state = np.full(count, NodeState.RUNNING, dtype=np.int8)
         self.present: BoolArray = np.ones((count, GPUS), dtype=np.bool_)
         self.demand: FloatArray = np.zeros(count)
@@ -63,10 +70,23 @@ class Machines:
         self.gpu_joules: FloatArray = rng.uniform(1e9, 5e9, (count, GPUS))
         self.throttled: BoolArray = np.zeros((count, GPUS), dtype=np.bool_)
         self.watts: FloatArray = np.full(count, 2_000.0)
+        self.into_loop_watts: FloatArray = np.zeros(count)
+        """Heat of a node's GPUs that its coolant carries away."""
         self.booted_at: FloatArray = -rng.uniform(86_400.0, 40 * 86_400.0, count)
         """Virtual seconds at which the operating system came up."""
         self.boots = np.zeros(count, dtype=np.int64)
         self.last_xid = np.zeros((count, GPUS), dtype=np.int64)
+        self.swing_ratio: FloatArray = np.zeros(count)
+        """By how much the power of a node's GPUs falls in the quiet part of each iteration of its job."""
+        self.swing_hertz: FloatArray = np.ones(count)
+        self.plate_flow: FloatArray = np.ones((count, GPUS))
+        """Flow through each cold plate, of what the loop offers it: less behind a half-shut coupling."""
+        self.plate_resistance: FloatArray = np.ones((count, GPUS))
+        """Thermal resistance of each plate, of a new one: fouling and dry paste raise it."""
+        self.hot = False
+        """Whether any GPU holds itself back for heat."""
+        self._plates_differ = False
+        self._swings = False
         self._phase: FloatArray = rng.uniform(0.0, 2 * np.pi, count)
         self._period: FloatArray = rng.uniform(4.0, 20.0, count)
         self.on_boot: list[Callable[[int], None]] = []
@@ -79,6 +99,16 @@ class Machines:
         self.gpu_celsius[:] = self.coolant_celsius + self.gpu_watts * JUNCTION_KELVIN_PER_WATT
         self.watts[:] = self._node_target(np.ones(len(self.state), dtype=np.bool_))
 
+    def set_plate(self, node: int, gpu: int, *, flow: float = 1.0, resistance: float = 1.0) -> None:
+        """Change one cold plate."""
+        self.plate_flow[node, gpu], self.plate_resistance[node, gpu] = flow, resistance
+        self._plates_differ = bool((self.plate_flow != 1.0).any() or (self.plate_resistance != 1.0).any())
+
+    def set_swing(self, node: int, *, ratio: float, hertz: float) -> None:
+        """Let a node's GPUs rest for half of each iteration of their job; 0 ends it."""
+        self.swing_ratio[node], self.swing_hertz[node] = ratio, hertz
+        self._swings = bool(self.swing_ratio.any())
+
     def switch_on(self, node: int) -> None:
         """Start to boot; a host that is not off stays as it is. Removal of power brings lost GPUs back."""
         if self.state[node] == NodeState.OFF:
@@ -86,6 +116,12 @@ class Machines:
             self.present[node] = True
             self.last_xid[node] = 0
             self.cap_set[node] = self.cap[node] = DEFAULT_CAP_WATTS
+
+    def restart(self, node: int) -> None:
+        """The operating system begins anew without a loss of power: limits are the driver's own again."""
+        self.state[node] = NodeState.BOOTING
+        self.last_xid[node] = 0
+        self.cap_set[node] = self.cap[node] = DEFAULT_CAP_WATTS
 
     def switch_off(self, node: int) -> None:
         self.state[node] = NodeState.OFF
@@ -108,42 +144,69 @@ class Machines:
         coolant_watts_per_kelvin: FloatArray,
     ) -> None:
         """Move on by a step of at most half a second; `powered` and the coolant per node come from outside."""
-        self.state[~powered] = NodeState.OFF
-        blend = 1.0 - np.exp(-seconds / LOAD_TIME_CONSTANT_SECONDS)
-        self.gpu_watts += (self._gpu_target(now) - self.gpu_watts) * blend
-        self.gpu_watts[self.state == NodeState.OFF] = 0.0
-        self.gpu_watts[~self.present] = 0.0
-        np.minimum(self.gpu_watts, np.maximum(self.cap, GPU_IDLE_WATTS), out=self.gpu_watts)
+        self.state[~powered] = OFF
+        blend = 1.0 - math.exp(-seconds / LOAD_TIME_CONSTANT_SECONDS)
+        target = self._gpu_target(now)
+        target -= self.gpu_watts
+        target *= blend
+        self.gpu_watts += target
+        self.gpu_watts *= self.present & (self.state != OFF)[:, None]
+        np.minimum(self.gpu_watts, self.cap, out=self.gpu_watts)
         self.watts[:] = self._node_target(powered)
         self.gpu_joules += self.gpu_watts * seconds
-        self._heat(seconds, supply_celsius, coolant_watts_per_kelvin)
+        for _ in range(parts := math.ceil(seconds / self._longest_heat_seconds)):
+            self._heat(seconds / parts, supply_celsius, coolant_watts_per_kelvin)
 
     def _gpu_target(self, now: float) -> FloatArray:
         wave = 1.0 + 0.006 * np.sin(2 * np.pi * now / self._period + self._phase)
-        noise = 1.0 + 0.004 * self.rng.standard_normal(self.gpu_watts.shape)
-        busy = (self.state == NodeState.RUNNING) & (self.demand > 0.0)
-        target = np.where(
-            busy[:, None], np.minimum((self.demand * wave)[:, None] * noise, self.cap), GPU_IDLE_WATTS * noise
-        )
-        target[self.throttled] *= SLOWDOWN_SHARE
-        target[(self.state == NodeState.OFF)[:, None] | ~self.present] = 0.0
-        return target
+        noise = self.rng.standard_normal(self.gpu_watts.shape, dtype=np.float32) * np.float32(0.004)
+        busy = (self.state == RUNNING) & (self.demand > 0.0)
+        if self._swings:
+            quiet = np.sin(2 * np.pi * now * self.swing_hertz) < 0.0
+            wave *= 1.0 - self.swing_ratio * quiet
+        wanted = np.where(busy, self.demand * wave, GPU_IDLE_WATTS)[:, None]
+        target = wanted + wanted * noise
+        np.minimum(target, self.cap, out=target)
+        if self.hot:
+            target[self.throttled] *= SLOWDOWN_SHARE
+        return np.asarray(target)
 
     def _node_target(self, powered: BoolArray) -> FloatArray:
         gpus = self.gpu_watts.sum(axis=1)
-        activity = np.clip((gpus - GPUS * GPU_IDLE_WATTS) / GPU_SPAN_WATTS, 0.0, 1.0)
-        watts = FIXED_WATTS + FAN_WATTS * activity + gpus
-        watts[self.state == NodeState.BOOTING] = BOOTING_WATTS
-        watts[self.state == NodeState.OFF] = STANDBY_WATTS
-        watts[~powered] = 0.0
+        activity = (gpus - GPUS * GPU_IDLE_WATTS) * (1.0 / GPU_SPAN_WATTS)
+        np.minimum(np.maximum(activity, 0.0, out=activity), 1.0, out=activity)
+        watts = gpus + (FIXED_WATTS + FAN_WATTS * activity)
+        if self.state.min() < RUNNING:
+            watts[self.state == BOOTING] = BOOTING_WATTS
+            watts[self.state == OFF] = STANDBY_WATTS
+        watts *= powered
         return np.asarray(watts)
 
     def _heat(self, seconds: float, supply_celsius: FloatArray, coolant_watts_per_kelvin: FloatArray) -> None:
-        into_coolant = (self.gpu_celsius - self.coolant_celsius) / JUNCTION_KELVIN_PER_WATT
-        carried = (self.coolant_celsius - supply_celsius[:, None]) * coolant_watts_per_kelvin[:, None]
-        self.gpu_celsius += (self.gpu_watts - into_coolant) * (seconds / self._die)
-        self.coolant_celsius += (into_coolant - carried) * (seconds / self._trapped)
-        self.throttled |= self.gpu_celsius >= SLOWDOWN_CELSIUS
-        self.throttled &= self.gpu_celsius > RESUME_CELSIUS
-        for node in np.flatnonzero((self.gpu_celsius >= SHUTDOWN_CELSIUS).any(axis=1)):
-            self.switch_off(int(node))
+        per_kelvin = coolant_watts_per_kelvin[:, None]
+        into_coolant = self.gpu_celsius - self.coolant_celsius
+        into_coolant *= 1.0 / JUNCTION_KELVIN_PER_WATT
+        if self._plates_differ:
+            into_coolant /= self.plate_resistance
+            per_kelvin = per_kelvin * self.plate_flow
+        carried = self.coolant_celsius - supply_celsius[:, None]
+        carried *= per_kelvin
+        self.into_loop_watts[:] = carried.sum(axis=1)
+        np.subtract(into_coolant, carried, out=carried)
+        carried *= seconds / self._trapped
+        self.coolant_celsius += carried
+        np.subtract(self.gpu_watts, into_coolant, out=into_coolant)
+        into_coolant *= seconds / self._die
+        self.gpu_celsius += into_coolant
+        self._protect()
+
+    def _protect(self) -> None:
+        """The hardware's own protection: less power when hot, none when too hot."""
+        hottest = self.gpu_celsius.max()
+        if hottest >= SLOWDOWN_CELSIUS or self.hot:
+            self.throttled |= self.gpu_celsius >= SLOWDOWN_CELSIUS
+            self.throttled &= self.gpu_celsius > RESUME_CELSIUS
+            self.hot = bool(self.throttled.any())
+        if hottest >= SHUTDOWN_CELSIUS:
+            for node in np.flatnonzero((self.gpu_celsius >= SHUTDOWN_CELSIUS).any(axis=1)):
+                self.switch_off(int(node))

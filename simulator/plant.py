@@ -6,21 +6,24 @@ Commands take effect a moment after they were accepted (1-2 s, below the 5 s tha
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.battery import Battery
 from simulator.cooling import Cooling
-from simulator.identity import pci_bus_id
+from simulator.fabric import Fabric
+from simulator.gpuhealth import GpuHealth
 from simulator.layout import GPUS, Layout
-from simulator.machines import Machines, NodeState
+from simulator.logs import NodeEvent, SelRecord, sxid_event, watchdog_record, xid_event
+from simulator.machines import DEFAULT_CAP_WATTS, RUNNING, Machines, NodeState
 from simulator.power import PowerTree
+from simulator.sensors import Sensors
 from simulator.settings import PlantSettings
+from simulator.sources import Sources
 
-LONGEST_STEP_SECONDS = 0.5
-"""The thermal model is explicit: longer steps would make it swing."""
+LONGEST_STEP_SECONDS = 1.0
+"""Commands fall due between parts of a longer step."""
 CHASSIS_OFF_SECONDS = 1.5
 CHASSIS_ON_SECONDS = 1.2
 RELAY_SECONDS = 1.0
@@ -28,30 +31,10 @@ CAP_SECONDS = 0.8
 BMC_BOOT_SECONDS = 6.0
 WATCHDOG_SECONDS = 5.0
 """From the hang to the BMC's watchdog record."""
-SEL_WATCHDOG2 = (0x23, 0x00)
-"""Sensor type Watchdog 2, offset 0: timer expired, status only."""
-FABRIC_BYTES_PER_SECOND = 18e9
-
-
-@dataclass(frozen=True, slots=True)
-class SelRecord:
-    """One record of a BMC's event log, before encoding."""
-
-    at_seconds: float
-    sensor_type: int
-    offset: int
-    sensor_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
-    """One event that the node's kernel logged and its agent hands out."""
-
-    at_seconds: float
-    kind: str
-    code: str
-    gpu: int
-    text: str
+REBOOT_SECONDS = 2.0
+"""From the order to the end of the old system."""
+GPU_RESET_SECONDS = 8.0
+"""`nvidia-smi -r` of one GPU: a default of ours."""
 
 
 class Plant:
@@ -73,12 +56,23 @@ class Plant:
         self.machines = Machines(layout, rng=rng, settings=settings)
         self.power = PowerTree(layout, rng=rng)
         self.cooling = Cooling(layout, rng=rng, settings=settings)
-        self.battery = Battery()
+        self.battery = Battery(settings)
+        self.sources = Sources(settings, self.power, self.battery)
+        self.dead = np.zeros(layout.node_count, dtype=np.bool_)
+        """Nodes whose power supplies are broken."""
+        self.fabric = Fabric(layout.node_count, rng=rng)
+        self.health = GpuHealth(layout.node_count)
+        self.sensors = Sensors()
+        self.straggling: NDArray[np.float64] = np.ones(layout.node_count)
+        """By how much longer a step takes on a node."""
+        self.poisoned: set[str] = set()
+        """Jobs that crash every host that runs them."""
+        self.clock_offset_seconds: NDArray[np.float64] = np.zeros(layout.node_count)
+        """How far each node's clock is off."""
         count = layout.node_count
         self.wanted_on: NDArray[np.bool_] = np.ones(count, dtype=np.bool_)
         """The chassis latch: what the node does when its supply comes back."""
         self.bmc_up_at: NDArray[np.float64] = np.zeros(count)
-        self.fabric_bytes: NDArray[np.float64] = rng.uniform(1e12, 1e14, count)
         self.sel: list[list[SelRecord]] = [[] for _ in range(count)]
         self.events: list[list[NodeEvent]] = [[] for _ in range(count)]
         self._was_powered = self.power.powered()
@@ -93,7 +87,7 @@ class Plant:
             supply_celsius=float(self.cooling.supply_celsius.mean()),
             coolant_watts_per_kelvin=float(self.cooling.per_gpu_watts_per_kelvin().mean()),
         )
-        for _ in range(240):
+        for _ in range(120):
             self.step(LONGEST_STEP_SECONDS)
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
@@ -115,7 +109,8 @@ class Plant:
             heapq.heappop(self._timers)[2]()
 
     def _flow(self, seconds: float) -> None:
-        powered = self.power.powered()
+        live = self.power.live_outlets()
+        powered = live[:, 0] | live[:, 1]
         self._follow_supplies(powered)
         self.machines.step(
             seconds,
@@ -124,13 +119,16 @@ class Plant:
             supply_celsius=self.cooling.supply_by_node(),
             coolant_watts_per_kelvin=self.cooling.per_gpu_watts_per_kelvin(),
         )
-        self.power.step(seconds, self.machines.watts)
+        self.power.step(seconds, self.machines.watts, live)
         self.cooling.step(seconds, self.machines.watts)
-        self.battery.step(seconds)
-        moving = (self.machines.state == NodeState.RUNNING) & (self.machines.demand > 0.0)
-        self.fabric_bytes += np.where(moving, FABRIC_BYTES_PER_SECOND, 2e3 * self.fabric_up()) * seconds
+        self.sources.step(seconds)
+        up = self.fabric_up()
+        self.fabric.step(seconds, up & (self.machines.demand > 0.0), up)
+        self.health.step(seconds, self.machines)
 
     def _follow_supplies(self, powered: NDArray[np.bool_]) -> None:
+        if np.array_equal(powered, self._was_powered):
+            return
         for node in np.flatnonzero(powered & ~self._was_powered).tolist():
             self.bmc_up_at[node] = self.now + BMC_BOOT_SECONDS
             if self.wanted_on[node]:
@@ -159,9 +157,15 @@ class Plant:
         self.after(delay_seconds, lambda: self._on_now(node, order))
 
     def _on_now(self, node: int, order: int) -> None:
-        if self._orders[node] != order or not self.power.powered()[node] or self.machines.state[node] != NodeState.OFF:
+        if self._orders[node] != order or self.dead[node] or not self.power.powered()[node]:
+            return
+        if self.machines.state[node] != NodeState.OFF:
             return
         self.machines.switch_on(node)
+        self.health.reset(node, list(range(GPUS)))
+        self._boot(node)
+
+    def _boot(self, node: int) -> None:
         self._starts[node] += 1
         start = self._starts[node]
         self.after(self.boot_seconds, lambda: self._up_now(node, start))
@@ -189,6 +193,30 @@ class Plant:
     def _cap_now(self, node: int, gpus: list[int]) -> None:
         self.machines.cap[node, gpus] = self.machines.cap_set[node, gpus]
 
+    def reset_gpus(self, node: int, gpus: Sequence[int]) -> None:
+        """What the driver does for `nvidia-smi -r`: pending rows are remapped; a GPU off the bus stays lost."""
+        chosen = list(gpus)
+        self.after(GPU_RESET_SECONDS, lambda: self._reset_now(node, chosen))
+
+    def _reset_now(self, node: int, gpus: list[int]) -> None:
+        if self.machines.state[node] == NodeState.RUNNING:
+            self.health.reset(node, gpus)
+            self.machines.last_xid[node, gpus] = 0
+            self.machines.cap_set[node, gpus] = self.machines.cap[node, gpus] = DEFAULT_CAP_WATTS
+
+    def reboot(self, node: int) -> None:
+        """The operating system restarts itself; power stays on, so a GPU off the bus stays lost."""
+        if self.machines.state[node] == NodeState.RUNNING:
+            self._orders[node] += 1
+            order = self._orders[node]
+            self.after(REBOOT_SECONDS, lambda: self._reboot_now(node, order))
+
+    def _reboot_now(self, node: int, order: int) -> None:
+        if self._orders[node] == order and self.machines.state[node] == NodeState.RUNNING:
+            self.machines.restart(node)
+            self.health.reset(node, list(range(GPUS)))
+            self._boot(node)
+
     # Faults ---------------------------------------------------------------------------------------------------------
 
     def hang(self, node: int) -> None:
@@ -199,7 +227,7 @@ class Plant:
 
     def _watchdog(self, node: int) -> None:
         if self.machines.state[node] == NodeState.HUNG:
-            self.sel[node].append(SelRecord(self.now, *SEL_WATCHDOG2, sensor_number=0x60))
+            self.sel[node].append(watchdog_record(self.now))
 
     def unhang(self, node: int) -> None:
         if self.machines.state[node] == NodeState.HUNG:
@@ -210,15 +238,49 @@ class Plant:
         if not 0 <= gpu < GPUS:
             raise ValueError(f"gpu {gpu}: a node has GPUs 0 to {GPUS - 1}")
         self.machines.present[node, gpu] = False
-        self.machines.last_xid[node, gpu] = 79
-        text = f"NVRM: Xid (PCI:{pci_bus_id(gpu)[4:-2].lower()}): 79, GPU has fallen off the bus."
-        self.events[node].append(NodeEvent(self.now, "xid", "79", gpu, text))
+        self.log_xid(node, gpu, 79, "GPU has fallen off the bus.")
+
+    def log_xid(self, node: int, gpu: int, code: int, text: str) -> None:
+        """The driver writes an error of a GPU to the kernel's log; a host that does not run writes nothing."""
+        if self.machines.state[node] != NodeState.RUNNING:
+            return
+        self.machines.last_xid[node, gpu] = code
+        self.events[node].append(xid_event(self.now, gpu, code, text))
+
+    def log_sxid(self, node: int, code: int, *, fatal: bool) -> None:
+        """The driver of the NVSwitches writes an error: one switch of the node, not one GPU."""
+        if self.machines.state[node] == NodeState.RUNNING:
+            self.events[node].append(sxid_event(self.now, code, fatal=fatal))
+
+    def die(self, node: int) -> None:
+        """The node's power supplies are gone: nothing of it runs or starts again, and it draws next to nothing."""
+        self.dead[node] = True
+        self.machines.switch_off(node)
 
     # What others ask ------------------------------------------------------------------------------------------------
 
     def fabric_up(self) -> NDArray[np.bool_]:
-        """Whether each node's fabric port is active: the host has to run."""
-        return np.asarray(self.machines.state == NodeState.RUNNING)
+        """Whether each node's fabric port is active: the host has to run, and the link to be up."""
+        return np.asarray((self.machines.state == RUNNING) & ~self.fabric.cut)
+
+    @property
+    def fabric_bytes(self) -> NDArray[np.float64]:
+        """What each node's port has carried."""
+        return self.fabric.bytes
+
+    def nodes_of_job(self, key: str) -> list[int]:
+        """Where a job of the default workload was placed at the start."""
+        return [self.layout.node_index[name] for name, (job, _) in self.layout.placement.items() if job.key == key]
+
+    def healthy(self) -> NDArray[np.bool_]:
+        """Nodes whose host runs with all of its GPUs and its fabric port."""
+        return np.asarray(self.fabric_up() & self.machines.present.all(axis=1))
+
+    def slowness(self) -> NDArray[np.float64]:
+        """How much longer a step takes on each node: its own slowness, and what its power limits cost it."""
+        wanted = np.maximum(self.machines.demand, 1.0)
+        limited = np.maximum(wanted / self.machines.cap.min(axis=1), 1.0)
+        return np.asarray(self.straggling * np.sqrt(limited))
 
     def bmc_alive(self, node: int) -> bool:
         """A BMC lives on any live outlet, a few seconds after it came."""

@@ -23,5 +23,7 @@ class PlantSettings:
     bess_watt_hours: float = 100e6
     bess_charge: float = 0.83
     """State of charge at the start."""
+    gang_stall: bool = False
+    """Whether a gang stands still, its GPUs waiting, as soon as one of its ranks is lost."""
     island: bool = False
     """Whether the site starts without a grid, on its generators."""

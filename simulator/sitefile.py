@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator.battery import CAPACITY_WATT_HOURS, RATED_WATTS
 from simulator.layout import GPUS, IDLE_WATTS, MAX_WATTS, PHASES, ROWS_PER_BUSBAR, VOLTS, Layout
 from simulator.secretfiles import CREDENTIAL_GROUPS
+from simulator.settings import PlantSettings
 
 EFFECT_LATENCY_SECONDS = 5
 REFRESH_SECONDS = 0.5
 """The plant moves four times a second; meters are read from it as it stands."""
 RACK_LIMIT_WATTS = 50_000
 FEEDS = "ab"
+SETTINGS = PlantSettings()
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
 def _power(layout: Layout, ports: Ports) -> Iterator[str]:
     sources = {feed: [f"grid-{side}", f"gen-{side}", "bess-1"] for side, feed in enumerate(FEEDS, start=1)}
     battery = {
-        "name": "bess-1", "rated_watts": RATED_WATTS, "capacity_watt_hours": CAPACITY_WATT_HOURS,
+        "name": "bess-1", "rated_watts": SETTINGS.bess_watts, "capacity_watt_hours": SETTINGS.bess_watt_hours,
         "address": f"127.0.0.1:{ports.battery}", "profile": "sunspec-battery", "unit": 1,
     }  # fmt: skip
     yield "power:"

@@ -79,19 +79,18 @@ class Faults:
         names = [given] if isinstance(given, str) else given
         if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
             raise FaultError("target is missing, try a node, rack, row, PDU, CDU, bess-1, k8s-1 or a list in targets")
-        if kind.on not in (Target.NODE, Target.ANY):
-            return tuple(str(name) for name in names)
-        return tuple(one for name in names for one in self._expand(str(name), kind))
+        if kind.on is Target.HOUSE:
+            return tuple(names)
+        unknown = [name for name in names if name not in self.reach.plant.layout.assets]
+        if unknown:
+            raise FaultError(f"{unknown[0]} is no asset of this site, try one of GET /state")
+        whole = kind.on in (Target.NODE, Target.ANY)
+        return tuple(one for name in names for one in (self._expand(name) if whole else [name]))
 
-    def _expand(self, name: str, kind: Kind) -> list[str]:
+    def _expand(self, name: str) -> list[str]:
         layout = self.reach.plant.layout
         if name in layout.racks:
             return [layout.nodes[node] for node in layout.nodes_of_rack(layout.racks.index(name))]
         if name in layout.rows:
             return [layout.nodes[node] for node in layout.nodes_of_row(layout.rows.index(name))]
-        if kind.on is Target.NODE:
-            return [name]
-        known = {*layout.nodes, *layout.pdus, *layout.cdus, *layout.switches, *layout.sources, "k8s-1"}
-        if name not in known:
-            raise FaultError(f"{name} is no asset of this site, try one of GET /state")
         return [name]

@@ -54,8 +54,8 @@ class Argument:
         right = int if whole else int | float
         if isinstance(value, right) and not isinstance(value, bool) and self.low <= value <= self.high:
             return None
-        what = "a whole number" if whole else "a number"
-        return f"{self.name} is {value!r}", f"{what} from {self.low:g} to {self.high:g}"
+        limits = f"from {self.low:g} {'to' if whole else 'up to'} {self.high:g}"
+        return f"{self.name} is {value!r}", f"a {'whole ' if whole else ''}number {limits}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,5 +9,6 @@ from simulator.faults.kind import Kind
 from simulator.faults.machines import MACHINES
 from simulator.faults.network import NETWORK
 from simulator.faults.power import POWER
+from simulator.faults.sensing import SENSING
 
-KINDS: Mapping[str, Kind] = MappingProxyType({**MACHINES, **POWER, **COOLING, **NETWORK, **HOUSE})
+KINDS: Mapping[str, Kind] = MappingProxyType({**MACHINES, **POWER, **COOLING, **NETWORK, **SENSING, **HOUSE})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from simulator.fabric import CLEAN_BIT_ERROR_RATIO
 from simulator.faults.kind import Argument, Heal, Kind, Settings, Target, nodes_of, number
 from simulator.reach import Reach
 
@@ -34,7 +35,42 @@ def _slow(reach: Reach, targets: tuple[str, ...], settings: Settings) -> Heal:
     return heal
 
 
+def _cut(reach: Reach, targets: tuple[str, ...], _: Settings) -> Heal:
+    nodes = nodes_of(reach, targets)
+    reach.plant.fabric.cut_off(nodes)
+
+    def heal() -> None:
+        reach.plant.fabric.cut[nodes] = False
+
+    return heal
+
+
+def _decay(reach: Reach, targets: tuple[str, ...], settings: Settings) -> Heal:
+    nodes, fabric = nodes_of(reach, targets), reach.plant.fabric
+    fabric.symbol_errors_per_second[nodes] = number(settings, "symbol_errors_per_second")
+    fabric.bit_error_ratio[nodes] = number(settings, "bit_error_ratio")
+    reach.plant.straggling[nodes] = number(settings, "factor")
+
+    def heal() -> None:
+        fabric.symbol_errors_per_second[nodes] = 0.0
+        fabric.bit_error_ratio[nodes] = CLEAN_BIT_ERROR_RATIO
+        reach.plant.straggling[nodes] = 1.0
+
+    return heal
+
+
 NETWORK: Mapping[str, Kind] = {
+    "fabric-cut": Kind(meaning="a node's fabric link is down although the host runs", on=Target.NODE, begin=_cut),
+    "fabric-decay": Kind(
+        meaning="a node's fabric link makes errors, and its job waits for it",
+        on=Target.NODE,
+        begin=_decay,
+        arguments=(
+            Argument(name="symbol_errors_per_second", default=40.0, low=0.0, high=1e6, meaning="how many"),
+            Argument(name="bit_error_ratio", default=1e-9, low=0.0, high=1.0, meaning="of the link"),
+            Argument(name="factor", default=1.18, low=1.0, high=100.0, meaning="how much longer a step takes"),
+        ),
+    ),
     "slow": Kind(meaning="replies are late", on=Target.ANY, begin=_slow, arguments=(DELAY,)),
     "partition": _naming("agent, exporter, BMC and kubelet are cut off", Target.NODE, lambda reach: reach.partitioned),
     "bmc-mute": _naming("the BMC does not answer", Target.NODE, lambda reach: reach.mute_bmcs),

@@ -2,7 +2,7 @@
 
 import struct
 
-from simulator.battery import CAPACITY_WATT_HOURS, RATED_WATTS, Battery
+from simulator.battery import Battery
 from simulator.modbus.server import Registers
 
 BASE = 40_000
@@ -53,7 +53,7 @@ SIGNED_16 = {
 SIGNED_32 = {CONTROLS: (24, 26)}
 
 
-def _fixed() -> Image:
+def _fixed(battery: Battery) -> Image:
     image = Image()
     image.words[0:2] = (0x5375, 0x6E53)
     for at, (model, length) in LENGTHS.items():
@@ -79,8 +79,8 @@ def _fixed() -> Image:
     }  # fmt: skip
     for at, scale in scales.items():
         image.u16(at, scale)
-    rated = int(RATED_WATTS / 10**WATT_SCALE)
-    for at, value in {STORAGE + 2: int(CAPACITY_WATT_HOURS / 10**ENERGY_SCALE), BANK + 3: int(CAPACITY_WATT_HOURS / 10**ENERGY_SCALE),
+    rated = int(battery.rated_watts / 10**WATT_SCALE)
+    for at, value in {STORAGE + 2: int(battery.capacity_watt_hours / 10**ENERGY_SCALE), BANK + 3: int(battery.capacity_watt_hours / 10**ENERGY_SCALE),
                       BANK + 4: rated, BANK + 5: rated, BANK + 21: 4, MEASUREMENT + 2: 2, MEASUREMENT + 3: 1, MEASUREMENT + 5: 1}.items():  # fmt: skip
         image.u16(at, value)
     image.wide(MEASUREMENT + 6, 0, 2)
@@ -90,7 +90,7 @@ def _fixed() -> Image:
 
 def battery_registers(battery: Battery) -> Registers:
     """The image as the battery stands."""
-    fixed = _fixed().words
+    fixed = _fixed(battery).words
 
     def image() -> tuple[int, bytes]:
         now = Image()
@@ -111,7 +111,9 @@ def _measure(image: Image, battery: Battery) -> None:
     image.wide(MEASUREMENT + 17, CENTIHERTZ, 2)
     image.wide(MEASUREMENT + 19, int(battery.discharged_watt_hours), 4)
     image.wide(MEASUREMENT + 23, int(battery.charged_watt_hours), 4)
-    image.u16(STORAGE + 3, round(battery.charge_ratio * battery.health_ratio * CAPACITY_WATT_HOURS / 10**ENERGY_SCALE))
+    image.u16(
+        STORAGE + 3, round(battery.charge_ratio * battery.health_ratio * battery.capacity_watt_hours / 10**ENERGY_SCALE)
+    )
     image.u16(STORAGE + 4, round(battery.charge_ratio * 1000))
     image.u16(STORAGE + 5, round(battery.health_ratio * 1000))
     image.u16(STORAGE + 6, 0)

@@ -16,12 +16,7 @@ def layout_of(site: SiteSize) -> Layout:
 
 def names_of(layout: Layout) -> frozenset[str]:
     """Every asset that a scenario may name."""
-    jobs = (job.key for job in layout.jobs)
-    groups = (
-        layout.nodes, layout.racks, layout.rows, layout.pdus, layout.cdus, layout.switches, layout.busbars, layout.sources,
-        layout.sides,
-    )  # fmt: skip
-    return frozenset(("k8s-1", "site", *jobs, *HOUSE, *(name for group in groups for name in group)))
+    return layout.assets | {"site", *HOUSE}
 
 
 def nodes_behind(layout: Layout, names: Iterable[str]) -> list[str]:

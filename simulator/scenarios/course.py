@@ -34,6 +34,7 @@ def settings_of(site: SiteSize) -> PlantSettings:
         standby_pumps=site.standby_pumps,
         bess_charge=site.bess_charge,
         island=site.island,
+        gang_stall=True,
         **{name: value for name, value in given.items() if value is not None},
     )
 

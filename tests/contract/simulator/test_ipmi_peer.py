@@ -2,8 +2,8 @@
 
 import pytest
 
+from simulator.logs import SelRecord
 from simulator.machines import NodeState
-from simulator.plant import SelRecord
 
 pytestmark = pytest.mark.peer("ipmitool")
 NODE = "dgx-002"

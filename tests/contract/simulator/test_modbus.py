@@ -116,7 +116,7 @@ async def test_the_battery_is_a_sunspec_device_that_pysunspec2_decodes(site, con
 
 
 async def test_a_discharging_battery_shows_positive_watts_and_loses_charge(site, connect) -> None:
-    site.plant.battery.watts = 10_000_000.0
+    site.plant.battery.command(watts=10_000_000.0, enabled=True, reversion_seconds=0.0)
     site.step(3600)
     words = await image(await connect(site.ports.battery))
     raw = struct.pack(">155H", *words[70:225])
