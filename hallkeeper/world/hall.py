@@ -36,6 +36,9 @@ from simulator.workload import Workload
 START_MS = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
 STEP_SECONDS = 1.0
+COARSE_SCHEDULER_SECONDS = 3
+RESTART_SECONDS = 2.0
+"""After which the supervisor starts a process again that ended by itself."""
 FIRST_PORT = 20_000
 SCHEDULER = "k8s-1"
 
@@ -65,6 +68,7 @@ class Ground:
     folder: Path
     """Of the site file and its secrets."""
     settings: Settings
+    site: Site
 
     @classmethod
     def made(cls, folder: Path, layout: Layout, settings: Settings) -> "Ground":
@@ -73,7 +77,8 @@ class Ground:
         (folder / "ca.pem").write_text("none\n")
         SiteSecrets().write(folder)
         write_site(folder, layout, ports_of(layout))
-        return cls(layout=layout, folder=folder, settings=settings)
+        site = load_site(folder / "site.yaml")
+        return cls(layout=layout, folder=folder, settings=settings, site=site)
 
 
 @dataclass(slots=True)
@@ -86,7 +91,10 @@ class Hall:
     """With this run's own data folder."""
     plant: Plant
     seed: int
+    coarse: bool = False
+    """For speed: instruments are asked in bursts, and the scheduler's controllers look every few seconds."""
     point: Point = lambda _process, _name: None
+    restart: Callable[[str], None] = lambda _process: None
     reach: Reach = field(init=False)
     workload: Workload = field(init=False)
     cluster: Cluster = field(init=False)
@@ -101,6 +109,10 @@ class Hall:
     processes: dict[str, Process] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called after every step of the plant."""
+    wall_offset_ms: int = 0
+    """By how much the host's wall clock is wrong."""
+    fallen: list[tuple[float, str, BaseException]] = field(default_factory=list)
+    """Processes that ended by themselves: when, which, of what."""
     _epoch: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,11 +149,14 @@ class Hall:
 
     async def nature(self) -> None:
         """The plant, its workload and its scheduler live on, second by second."""
+        every, second = (COARSE_SCHEDULER_SECONDS if self.coarse else 1), 0
         while True:
             await asyncio.sleep(STEP_SECONDS)
             self.plant.step(STEP_SECONDS)
-            self.workload.sweep()
-            self.cluster.step()
+            second += 1
+            if second % every == 0:
+                self.workload.sweep()
+                self.cluster.step()
             for look in self.watchers:
                 look()
 
@@ -172,11 +187,17 @@ class Hall:
         """A new process of that name; an older one must be dead."""
         before = self.processes.get(name)
         assert before is None or not before.alive
-        made = Process(name, self.loop, start_ms=START_MS, point=self.point)
-        if before is not None:
-            made.wall_ms = before.wall_ms
+        made = Process(name, self.loop, start_ms=START_MS + self.wall_offset_ms, point=self._reached, fell=self._fell)
         self.processes[name] = made
         return made
+
+    def _reached(self, process: str, name: str) -> None:
+        self.point(process, name)
+
+    def _fell(self, process: str, error: BaseException) -> None:
+        """The supervisor starts again what ended by itself."""
+        self.fallen.append((self.loop.time(), process, error))
+        self.loop.call_later(RESTART_SECONDS, self.restart, process)
 
     def bus(self, process: Process) -> VirtualBus:
         """The bus as that process reaches it."""
@@ -214,8 +235,3 @@ class Hall:
     def put(self, *messages: Message) -> None:
         """Something comes onto the bus from outside."""
         self.log.put(messages)
-
-
-def loaded(ground: Ground) -> Site:
-    """The site of a ground, with its credentials."""
-    return load_site(ground.folder / "site.yaml")

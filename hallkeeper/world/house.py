@@ -8,7 +8,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from bus.signing import SigningKey
 from fleet.errors import Ambiguous, Unreachable
 from hallkeeper.world.collecting import Collecting
 from hallkeeper.world.hall import Hall
@@ -24,6 +23,7 @@ from rules.keeping import write_whole
 from rules.service import RulesService
 
 COLLECTORS, RULES, REMEDIATOR, ACTUATOR = "collectors", "rules", "remediator", "actuator"
+SECOND = "remediator-2"
 SOCKET_SECONDS = 0.002
 """From one process to another over a Unix socket."""
 
@@ -35,6 +35,7 @@ class House:
         self.hall = hall
         self._actuators: dict[Lane, tuple[Process, Actuator]] = {}
         self.collecting: Collecting | None = None
+        self.remediator: RemediatorService | None = None
         self._starts = 0
 
     def start_all(self) -> None:
@@ -65,7 +66,7 @@ class House:
         )
         blocks = tuple(instruments.blocks())
         self.collecting = Collecting(
-            hall.site, hall.plant, hall.reach, hall.network, blocks, self._boot(), hall.epoch_ms
+            hall.site, hall.plant, hall.reach, hall.network, blocks, self._boot(), hall.epoch_ms, together=hall.coarse
         )
         process.start(self.collecting.run(hall.bus(process), ProcessClock(process)))
 
@@ -85,7 +86,15 @@ class House:
 
     def start_remediator(self) -> None:
         """Who heals."""
-        hall, process = self.hall, self.hall.process(REMEDIATOR)
+        self._remediator(REMEDIATOR)
+
+    def start_second_remediator(self) -> Process | None:
+        """One that somebody starts by mistake over the same folder; None where there is a second one already."""
+        known = self.hall.processes.get(SECOND)
+        return None if known is not None and known.alive else self._remediator(SECOND)
+
+    def _remediator(self, name: str) -> Process:
+        hall, process = self.hall, self.hall.process(name)
         service = RemediatorService(
             hall.site,
             hall.bus(process),
@@ -98,6 +107,9 @@ class House:
             connect=hall.disk.connector(process),
         )
         process.start(service.run())
+        if name == REMEDIATOR:
+            self.remediator = service
+        return process
 
     def start_actuator(self) -> None:
         """Who alone commands."""
@@ -166,12 +178,3 @@ class ActuatorSocket:
             await self._process.sleep(SOCKET_SECONDS)
             self._process.point("answer")
             yield answer
-
-
-def service_key(folder: Path) -> SigningKey:
-    """The key that signs what Hallkeeper records; saved beside the site."""
-    key = SigningKey.from_seed(b"s" * 32)
-    path = folder / "service.json"
-    if not path.exists():
-        key.save(path)
-    return key

@@ -24,14 +24,20 @@ class Process:
     """One process: its tasks, its clock, what dies with it."""
 
     def __init__(
-        self, name: str, loop: VirtualLoop, *, start_ms: int, point: Point = lambda _process, _name: None
+        self,
+        name: str,
+        loop: VirtualLoop,
+        *,
+        start_ms: int,
+        point: Point = lambda _process, _name: None,
+        fell: Callable[[str, BaseException], None] = lambda _process, _error: None,
     ) -> None:
         self.name = name
         self.loop = loop
         self.alive = True
         self.wall_ms = start_ms
         """Unix time at the loop's zero, as this process's host believes."""
-        self._point = point
+        self._point, self._fell = point, fell
         self._waiting: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._going = asyncio.Event()
@@ -50,8 +56,13 @@ class Process:
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and isinstance(task.exception(), Killed):
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and self.alive:
             self.kill()
+            if not _killed(error):
+                self._fell(self.name, error)
 
     def at_death(self, act: Callable[[], None]) -> None:
         """What the kernel does when the process is gone: closes its files, frees its locks."""
@@ -102,11 +113,12 @@ class Process:
     async def wait(self, what: "asyncio.Future[T]") -> T:
         """Wait for something of the world; the dead wait no longer, the stopped go on when they are continued."""
         self.check()
-        self._waiting.add(what)
+        gate: asyncio.Future[T] = what if not isinstance(what, asyncio.Task) else _gate_of(what, self.loop)
+        self._waiting.add(gate)
         try:
-            found = await what
+            found = await gate
         finally:
-            self._waiting.discard(what)
+            self._waiting.discard(gate)
         if not self._going.is_set():
             await self._going.wait()
         self.check()
@@ -129,6 +141,32 @@ class Process:
         finally:
             if not task.done():
                 task.cancel()
+
+
+def _gate_of(task: "asyncio.Task[T]", loop: VirtualLoop) -> "asyncio.Future[T]":
+    """A future with the task's outcome, which may be failed where a task may not."""
+    gate: asyncio.Future[T] = loop.create_future()
+
+    def over(task: "asyncio.Task[T]") -> None:
+        if gate.done():
+            if not task.cancelled():
+                task.exception()
+        elif task.cancelled():
+            gate.cancel()
+        elif error := task.exception():
+            gate.set_exception(error)
+        else:
+            gate.set_result(task.result())
+
+    task.add_done_callback(over)
+    return gate
+
+
+def _killed(error: BaseException) -> bool:
+    """Whether somewhere in it is SIGKILL."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_killed(inner) for inner in error.exceptions)
+    return isinstance(error, Killed)
 
 
 def _wake(woken: "asyncio.Future[None]") -> None:
