@@ -17,6 +17,8 @@ STOP_EVENTS_KEPT = 50
 SIGHTING_FLOOR_MS = 15_000
 """An instrument that was not heard of for two intervals and this long does not answer."""
 KEEP_FRESH_MS = 5_000
+LEARN_MS = 4_000
+"""Between two looks at what is usual: a mean over a quarter of an hour needs no more."""
 
 
 class BusPosition:
@@ -62,6 +64,7 @@ class Around:
         self.vanished: dict[str, Alarm] = {}
         """Kinds of instrument that fell silent together, until they are whole again."""
         self._sightings: dict[str, dict[str, Sighting]] = defaultdict(dict)
+        self._learned_ms = 0
         self._stops: dict[AssetId, deque[tuple[int, str]]] = defaultdict(lambda: deque(maxlen=STOP_EVENTS_KEPT))
         self._outlets = {
             (str(o.labels["pdu"]), str(o.labels["outlet"])): (o.id, node)
@@ -92,7 +95,9 @@ class Around:
 
     def look(self, now_ms: int) -> None:
         """Learn what is usual, and see what fell silent."""
-        self._learn(now_ms)
+        if abs(now_ms - self._learned_ms) >= LEARN_MS:
+            self._learned_ms = now_ms
+            self._learn(now_ms)
         self._sight(now_ms)
         kinds: dict[str, list[Sighting]] = {kind: list(seen.values()) for kind, seen in self._sightings.items()}
         for kind in [kind for kind in self.vanished if whole_again(kinds.get(kind, []), now_ms)]:
@@ -114,12 +119,12 @@ class Around:
         """Who answers, by kind, from `up`; one that was never seen counts as a member and has not vanished."""
         limit_ms = 2 * self._signal("up").interval_ms + SIGHTING_FLOOR_MS
         for sample in self._window.latest("up", {}):
-            kind = self._sightings[sample.labels.get("job", "")]
-            name = f"{sample.labels.get('asset')}/{sample.labels.get('instance')}"
+            labels = sample.labels
+            kind, name = self._sightings[labels.get("job", "")], f"{labels.get('asset')}/{labels.get('instance')}"
             answers = sample.value >= 0.5 and now_ms - sample.at_ms <= limit_ms
-            asset = AssetId(sample.labels.get("asset", ""))
             before = kind.get(name)
             if before is None:
+                asset = AssetId(labels.get("asset", ""))
                 kind[name] = Sighting(answers, now_ms if answers else 0, asset if asset in self._site.assets else None)
             elif before.answers is not answers:
                 kind[name] = replace(before, answers=answers, since_ms=now_ms)

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from simulator.machines import NodeState
 from simulator.plant import Plant
 
+RUNNING = int(NodeState.RUNNING)
+"""As the arrays hold it: asked hundreds of times a second."""
+
 
 @dataclass(slots=True)
 class Reach:
@@ -24,7 +27,7 @@ class Reach:
     slow_seconds: dict[str, float] = field(default_factory=dict)
 
     def _host_lives(self, node: str) -> bool:
-        return bool(self.plant.machines.state[self.plant.layout.node_index[node]] == NodeState.RUNNING)
+        return self.plant.machines.state.item(self.plant.layout.node_index[node]) == RUNNING
 
     def agent(self, node: str) -> bool:
         return self._host_lives(node) and node not in self.partitioned and node not in self.silent_agents
