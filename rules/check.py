@@ -28,7 +28,7 @@ from rules.promql.tree import (
     walk,
 )
 from rules.rollups.buckets import FIELDS
-from rules.window.window import first_slots
+from rules.window.depth import first_slots
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ So a frame is written, and compared with the one before it, as one run of memory
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from rules.arrays import Bytes, Floats, Rows, Times
 
@@ -34,6 +35,8 @@ class Ring:
         """Columns given out."""
         self.values: Floats = np.empty((slots, 0), dtype=np.float64)
         self.states: Bytes = np.empty((slots, 0), dtype=np.uint8)
+        self._runs: dict[int, Floats] = {}
+        self._marks: dict[int, Bytes] = {}
 
     @property
     def width(self) -> int:
@@ -58,7 +61,7 @@ class Ring:
             width = max(_roomy(self.used), _FIRST_COLUMNS)
             values, states = self._empty(width)
             values[:, :first], states[:, :first] = self.values[:, :first], self.states[:, :first]
-            self.values, self.states = values, states
+            self._become(values, states)
         self.states[:, first : self.used] = ABSENT
         return first
 
@@ -66,7 +69,25 @@ class Ring:
         """Only these columns are left, in this order, from the first on."""
         values, states = self._empty(max(_roomy(len(kept)), 1) if len(kept) else 0)
         values[:, : len(kept)], states[:, : len(kept)] = self.values[:, kept], self.states[:, kept]
-        self.values, self.states, self.used = values, states, len(kept)
+        self.used = len(kept)
+        self._become(values, states)
+
+    def runs(self, width: int) -> Floats:
+        """Every run of so many adjacent values, by the place of its first: `slot * self.width + column`. A view."""
+        if width not in self._runs:
+            self._runs[width] = as_strided(self.values, (self.values.size - width + 1, width), (8, 8))
+        return self._runs[width]
+
+    def marks(self, width: int) -> Bytes:
+        """The same of the states."""
+        if width not in self._marks:
+            self._marks[width] = as_strided(self.states, (self.states.size - width + 1, width), (1, 1))
+        return self._marks[width]
+
+    def _become(self, values: Floats, states: Bytes) -> None:
+        self.values, self.states = values, states
+        self._runs.clear()
+        self._marks.clear()
 
     def take_over(self, other: "Ring", columns: Rows, newest: Times, first: int) -> None:
         """Copy columns of a shallower ring to adjacent ones of this; each sample keeps its number."""

@@ -10,16 +10,18 @@ from rules.window.layouts import Layout
 from rules.window.tables import TABLE
 from rules.window.writing import may_be_marked
 
-_TOGETHER: Final = 32
-"""Frames looked at together: 80 KB of values stay in a processor's nearest cache."""
+_TOGETHER: Final = 128
+"""Frames taken together: 320 KB of values stay in a processor's second cache."""
 
 
 class Taker(Protocol):
-    """The window, one message at a time."""
+    """The window, one message at a time, or frames without stale markers together."""
 
     def append_table(self, value: bytes) -> list[Layout]: ...
 
-    def append_frame(self, frame: Frame, *, not_after_ms: int | None = None, marked: bool = True) -> Layout | None: ...
+    def append_frame(self, frame: Frame, *, not_after_ms: int | None = None) -> Layout | None: ...
+
+    def append_frames(self, frames: Sequence[Frame], *, not_after_ms: int | None = None) -> list[Layout]: ...
 
 
 def take_all(window: Taker, values: Sequence[bytes], *, not_after_ms: int | None) -> Taken:
@@ -39,13 +41,22 @@ def _take_some(window: Taker, values: Sequence[bytes], begin: int, not_after_ms:
         except Malformed as error:
             taken.refused.append((place, error))
     marked = may_be_marked([found for _, found in read if isinstance(found, Frame)])
+    frames: list[Frame] = []
     for place, found in read:
-        if isinstance(found, Frame):
-            layout = window.append_frame(found, not_after_ms=not_after_ms, marked=marked)
-            if layout is not None:
-                taken.layouts.append(layout)
-            continue
-        try:
-            taken.layouts += window.append_table(found)
-        except Malformed as error:
-            taken.refused.append((place, error))
+        if isinstance(found, Frame) and not marked:
+            frames.append(found)
+        elif isinstance(found, Frame):
+            layout = window.append_frame(found, not_after_ms=not_after_ms)
+            taken.layouts += [] if layout is None else [layout]
+        else:
+            taken.layouts += window.append_frames(frames, not_after_ms=not_after_ms)
+            frames = []
+            _learn(window, place, found, taken)
+    taken.layouts += window.append_frames(frames, not_after_ms=not_after_ms)
+
+
+def _learn(window: Taker, place: int, table: bytes, taken: Taken) -> None:
+    try:
+        taken.layouts += window.append_table(table)
+    except Malformed as error:
+        taken.refused.append((place, error))

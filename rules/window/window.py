@@ -1,6 +1,7 @@
 """The window itself: frames in, rows of newest samples out; late, doubled and unknown frames on the way."""
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Final
 
 import numpy as np
@@ -12,25 +13,23 @@ from rules.rollups.keep import Rollups
 from rules.window import registry
 from rules.window.account import Counts, Taken
 from rules.window.board import Block, Board, Pattern
+from rules.window.depth import GUESSED_INTERVAL_MS, first_slots, shallow
 from rules.window.layouts import Layout, Part, assign, derive
 from rules.window.needs import Needs
 from rules.window.patterns import Patterns
 from rules.window.ring import Ring
 from rules.window.sequences import Sequences
 from rules.window.standing import Standing, standing
-from rules.window.streams import FIRST_SLOTS, Streams
+from rules.window.streams import Streams
 from rules.window.tables import TABLE, Tables
 from rules.window.taking import take_all
+from rules.window.together import FEW, NO_ROWS, Together
 from rules.window.writing import insert, states_of, write, write_marked
 
 GIBIBYTE: Final = 1 << 30
 LIMIT_BYTES: Final = 3 * GIBIBYTE
 """What the rings may hold together (design section 4: 3 GB at 500,000 series)."""
-_GUESSED_INTERVAL_MS: Final = 5_000
-"""Interval from which the first number of slots follows; a stream that is faster deepens its rings as it goes."""
 _FLOAT64: Final = np.dtype("<f8")
-_LOOK_EVERY: Final = 4
-"""Samples between two looks at whether a ring is deep enough; as many are kept in reserve."""
 _SHORTEST_INTERVAL_MS: Final = 100
 """A source that sends faster than this does not get deeper rings for it: a runaway must not eat the memory of all."""
 
@@ -46,7 +45,7 @@ class Window:
         self.board = Board()
         self.tables = Tables()
         self.counts = Counts()
-        self.guessed_interval_ms = _GUESSED_INTERVAL_MS
+        self.guessed_interval_ms = GUESSED_INTERVAL_MS
         """From which new rings get their first slots; who knows the interval better may say so before the first frame."""
         self._limit_bytes = limit_bytes
         self._rings: dict[int, Ring] = {}
@@ -58,6 +57,7 @@ class Window:
         """Counts up whenever rows go or move: what a layout knows of its own rows' places holds no more."""
         self.rollups: Rollups | None = None
         """What is kept beyond raw samples, where somebody looks back so far."""
+        self.together = Together(self.board, self.streams)
         self._patterns = Patterns()
         self._standing: Standing | None = None
 
@@ -90,6 +90,20 @@ class Window:
     def append_table(self, value: bytes) -> list[Layout]:
         """Remember which series a layout stands for, and place the frames that waited for it."""
         return [layout for frame in self.tables.learn(value) if (layout := self._place(frame)) is not None]
+
+    def append_frames(self, frames: Sequence[Frame], *, not_after_ms: int | None = None) -> list[Layout]:
+        """Frames without stale markers: the plain ones together, then the others; layouts as `append_all` gives them."""
+        fit, numbers = self.together.fit(frames, not_after_ms) if len(frames) > FEW else ([], NO_ROWS)
+        new = [self._sequences.add(frames[one].source, frames[one].boot, frames[one].sequence) for one in fit]
+        layouts = self.together.place([frames[one] for one in compress(fit, new)], numbers[new], self.rollups)
+        self.counts.duplicates += len(fit) - len(layouts)
+        self.counts.frames += len(layouts)
+        self.counts.points += sum([layout.size for layout in layouts])
+        together = frozenset(fit)
+        for frame in [frame for place, frame in enumerate(frames) if place not in together]:
+            layout = self.append_frame(frame, not_after_ms=not_after_ms, marked=False)
+            layouts += [] if layout is None else [layout]
+        return layouts
 
     def append_frame(self, frame: Frame, *, not_after_ms: int | None = None, marked: bool = True) -> Layout | None:
         """Put a frame's values to their places; its layout when they are newer than what was there.
@@ -182,7 +196,7 @@ class Window:
         self._layouts[frame.source, frame.layout] = layout
         if layout.blocks:
             if assign(layout, frame.at, self.board, self.streams):
-                self.places += 1
+                self.moved()
             self.structure += 1
         return layout
 
@@ -190,6 +204,7 @@ class Window:
         """Rows have moved: every layout finds its parts again before its next frame."""
         self.structure += 1
         self.places += 1
+        self.together.forget()
 
     def ring_for(self, depth_ms: int) -> Ring:
         """The ring for a depth at the guessed interval."""
@@ -212,22 +227,17 @@ class Window:
         elif derive(layout, self.board, self.streams):
             self.moved()
         layout.version = self.places
+        self.together.note(layout)
 
     # --- depth -------------------------------------------------------------------------------------------------------
 
     def _deepened(self, layout: Layout, at: int) -> bool:
         """Whether a ring would soon have lost a sample that is still read, and its metrics moved to a deeper one."""
-        for stream, parts in layout.streams:
-            number = self.streams.newest[stream] + 1
-            if number & (_LOOK_EVERY - 1):
-                continue
-            for part in parts:
-                slots = part.ring.slots
-                if part.depth_ms and number >= slots - _LOOK_EVERY:
-                    oldest = self.streams.time_of(stream, max(number - slots + _LOOK_EVERY, 0))
-                    if oldest > at - part.depth_ms and self._deepen(layout, part, at, oldest):
-                        return True
-        return False
+        return any(
+            self._deepen(layout, part, at, oldest)
+            for stream, parts in layout.streams
+            for part, oldest in shallow(self.streams, stream, parts, at)
+        )
 
     def _deepen(self, layout: Layout, part: Part, at: int, oldest: int) -> bool:
         """Move the layout's metrics that need it to twice the slots; False, and remembered, when memory forbids it."""
@@ -286,11 +296,3 @@ class Window:
         for ring in self._rings.values():
             registry.pack(ring, self.board)
         self.moved()
-
-
-def first_slots(depth_ms: int, interval_ms: int = _GUESSED_INTERVAL_MS) -> int:
-    """A power of two that holds the depth at the guessed interval."""
-    slots = FIRST_SLOTS
-    while depth_ms and slots < depth_ms // interval_ms + 2:
-        slots *= 2
-    return slots

@@ -317,3 +317,37 @@ def test_many_messages_at_once_leave_the_window_that_one_at_a_time_leave() -> No
     for expr in ("a", "b", "count_over_time(a[1m])", "sum_over_time(b[1m])", "rate(b[1m])"):
         for at in (40_000, 94_000):
             assert Query.compile(expr).evaluate(one.live, at) == Query.compile(expr).evaluate(many.live, at)
+
+
+def test_frames_that_go_together_leave_the_arrays_that_one_at_a_time_leave() -> None:
+    """Equal pages of many nodes; values fall, nodes skip a frame, come late, twice, with a mark or from the future."""
+    one, many = Feed(), Feed()
+    random, before = np.random.default_rng(7), {}
+    for step in range(80):
+        messages: list[bytes] = []
+        for node in range(24):
+            at = 10_000 + step * 1_000 - (3_500 if random.random() < 0.02 else 0)
+            values = {f"{name}{node}": float(random.integers(0, 5) + step) for name in ("a", "b", "c")}
+            if random.random() < 0.01:
+                values[f"a{node}"] = STALE_FLOAT
+            if random.random() > 0.03:
+                messages += one.frame(at + node, values, f"s/{node}", [0, 2, 0] if random.random() < 0.01 else None)
+        messages += [before[step - 1]] if step % 9 == 4 else []
+        before[step] = messages[-1]
+        for message in messages:
+            one.live.window.append(message, not_after_ms=89_010)
+        many.live.window.append_all(messages, not_after_ms=89_010)
+    assert one.window.counts == many.window.counts
+    assert one.window.counts.late > 10
+    assert one.window.counts.duplicates > 5
+    assert one.window.counts.future > 5
+    for name in ("current", "dead", "stream", "hole", "rough", "cell"):
+        assert getattr(one.window.board, name).tobytes() == getattr(many.window.board, name).tobytes(), name
+    assert one.window.streams.times.tobytes() == many.window.streams.times.tobytes()
+    assert one.window.streams.newest == many.window.streams.newest
+    assert one.window.streams.latest == many.window.streams.latest
+    counted = zip(many.window.streams.clean, one.window.streams.clean, strict=True)
+    assert all(lower <= exact for lower, exact in counted)  # a ring deepened after the frames that came with the cause
+    for slots, ring in one.window._rings.items():
+        assert ring.values.tobytes() == many.window._rings[slots].values.tobytes()
+        assert ring.states.tobytes() == many.window._rings[slots].states.tobytes()
