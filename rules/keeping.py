@@ -93,6 +93,10 @@ class Keeping:
         self._folder, self._disk = folder, disk
         self._writing = asyncio.Lock()
 
+    def path(self, name: str) -> Path:
+        """Where a state lies."""
+        return self._folder / name
+
     @staticmethod
     def rhythm(now_ms: int) -> Rhythm:
         """A rhythm that begins now; times are of a clock that never jumps."""

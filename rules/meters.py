@@ -26,6 +26,8 @@ class Tally:
     lag_ms: int = 0
     waiting: int = 0
     """Alert events that the bus has not accepted yet."""
+    held_seconds: float = 0.0
+    """The longest that taking a picture of the window has held the loop."""
 
 
 class RulesMeters:
@@ -57,6 +59,11 @@ class RulesMeters:
             ("hallkeeper_rules_lag_seconds", "Age of the newest frame of the slowest partition.", tally.lag_ms / 1000),
             ("hallkeeper_rules_failing", "Rules that could not be evaluated last time.", len(engine.failures)),
             ("hallkeeper_rules_outbox", "Alert events that the bus has not accepted yet.", tally.waiting),
+            (
+                "hallkeeper_rules_picture_held_seconds",
+                "Longest that a picture of the window held judging.",
+                tally.held_seconds,
+            ),
             ("hallkeeper_rules_leads", "1 where this engine speaks, 0 where it stands by.", float(self._leads())),
         )
         yield self._alerts(engine)

@@ -31,9 +31,11 @@ from rules.engine import AlertTransition, Engine
 from rules.event_follower import EventFollower
 from rules.events import BURSTS, METRIC, EventCounters
 from rules.files.load import load_rules
+from rules.forked import forked, through
 from rules.frame_feed import BUS_TIMEOUT_SECONDS, FrameFeed
 from rules.keeping import Keeping, write_aside
 from rules.labels import NAME
+from rules.memory import Memory
 from rules.meters import RulesMeters, Tally
 from rules.succession import Succession
 from rules.timetable import Timetable
@@ -53,9 +55,7 @@ LEADING_SECONDS: Final = 2.0
 """… and how long the leader's look at its own."""
 HEARD_MS: Final = 5_000
 """So far behind the newest state of each alert listening begins: nothing falls between the two."""
-ALERTS_FILE: Final = "rules-alerts.state"
 COUNTERS_FILE: Final = "rules-events.state"
-LOOK_BACKS_FILE: Final = "rules-rollups.state"
 SPOKEN_OF: Final = 20
 """Transitions of one pass that are logged one by one; of more, the number."""
 
@@ -90,6 +90,16 @@ class RulesService:
         self._tally = Tally()
         self._keeping = Keeping(settings.data, disk)
         self._feed = FrameFeed(self.engine, clock, self._tally, wake=self._woken)
+        self._memory = Memory(
+            self.engine,
+            self._keeping,
+            clock,
+            self._tally,
+            bus=settings.bus,
+            writer=forked if disk is write_aside else through(disk),
+            now=self._now,
+            positions=lambda: self._feed.positions,
+        )
         counters = EventCounters({str(asset_id): asset for asset_id, asset in site.assets.items()})
         self._events = EventFollower(
             counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._feed.append, keep=self._keep_counters
@@ -102,7 +112,6 @@ class RulesService:
         self._unjudged = set(self.engine.groups)
         self._speaks = False
         self._last_ms = 0
-        self._changed = False
         self._rebuilt = False
         self.progress = 0
 
@@ -113,10 +122,12 @@ class RulesService:
         async with AsyncExitStack() as stack:
             alerts = await self._bus.reader(topics=[ALERTS], since_ms=self._clock.now_ms() - HEARD_MS)
             stack.push_async_callback(alerts.close)
-            self._restore()
+            positions = self._memory.restore()
+            self._feed.positions.update(positions)
             newest = alert_events((await self._bus.latest(ALERTS)).values())
             self._succession.begin(newest, self._clock.now_ms())
-            frames = await self._bus.reader(topics=[FRAMES], since_ms=self._clock.now_ms() - self.engine.depth_ms)
+            since = self._clock.now_ms() - self.engine.depth_ms
+            frames = await self._bus.reader(topics=[FRAMES], since_ms=since, positions=positions)
             stack.push_async_callback(frames.close)
             await self._rebuild(frames)
             leadership = self._leadership = self._leadership or await self._candidate()
@@ -126,7 +137,7 @@ class RulesService:
                     group.create_task(self._judge(frames))
                     group.create_task(self._voice.run(publisher))
                     group.create_task(self._take_turns(alerts, publisher, leadership))
-                    group.create_task(self._keep())
+                    group.create_task(self._memory.keep(lambda: self._speaks))
             finally:
                 await self._drain(publisher)
                 claiming.cancel()
@@ -219,7 +230,8 @@ class RulesService:
             for event in events:
                 self._succession.found(event)
         self._tally.transitions += len(events)
-        self._changed = self._changed or bool(events)
+        if events:
+            self._memory.changed()
 
     # --- taking turns ------------------------------------------------------------------------------------------------
 
@@ -264,7 +276,7 @@ class RulesService:
         self._evaluate(list(self.engine.groups))
         difference = self._succession.difference(self._now())
         self._speaks = True
-        self._changed = True
+        self._memory.changed()
         self._voice.say(difference)
         log.info("this engine speaks now", differences=len(difference), alerts=len(self.engine.open))
 
@@ -287,36 +299,6 @@ class RulesService:
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 
-    def _restore(self) -> None:
-        """Alerts of before; a file that cannot be read is named and left aside."""
-        restored = self._keeping.read(ALERTS_FILE, lambda state: self.engine.restore(state, self._clock.now_ms()))
-        if restored is not None:
-            log.info("alerts restored", alerts=restored)
-        self._keeping.read(LOOK_BACKS_FILE, self.engine.restore_look_backs)
-
-    async def _keep(self) -> None:
-        """Snapshots: soon after a change, each second while `for` runs, and once a minute; and the window's housekeeping."""
-        rhythm, slow = self._keeping.rhythm(self._ticks()), self._keeping.rhythm(self._ticks())
-        while True:
-            await self._clock.sleep(1.0)
-            now = self._ticks()
-            if self._speaks and rhythm.due(now, changed=self._changed or self.engine.pending):
-                self._changed = False
-                began = perf_counter()
-                state = self.engine.state(self._now())
-                rhythm.took(now, perf_counter() - began)
-                await self._keeping.write(ALERTS_FILE, state)
-            if self._speaks and slow.due(now, changed=False):
-                await self._keep_look_backs()
-                slow.took(self._ticks(), 0.0)
-            if rhythm.collects(now):
-                self.engine.collect(self._now())
-
-    async def _keep_look_backs(self) -> None:
-        kept = self.engine.look_backs()
-        if kept is not None:
-            await self._keeping.write(LOOK_BACKS_FILE, kept)
-
     async def _keep_counters(self, state: bytes) -> None:
         await self._keeping.write(COUNTERS_FILE, state)
 
@@ -328,6 +310,4 @@ class RulesService:
             await within(self._clock, BUS_TIMEOUT_SECONDS, self._voice.publish(publisher))
         except (TimeoutError, HallkeeperError) as error:
             log.error("alerts were left behind", waiting=self._voice.waiting, why=str(error))
-        self._keeping.write_now(ALERTS_FILE, self.engine.state(self._now()))
-        if (kept := self.engine.look_backs()) is not None:
-            self._keeping.write_now(LOOK_BACKS_FILE, kept)
+        self._memory.last_words()

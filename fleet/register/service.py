@@ -39,6 +39,7 @@ SERVICE = (
         counter("hallkeeper_rules_frames_total", "Frames by what became of them (E07)", labels=("fate",)),
         counter("hallkeeper_rules_device_events_total", "Device events counted (E07)"),
         counter("hallkeeper_rules_late_events_total", "Device events older than 60 s on arrival (E07)"),
+        gauge("hallkeeper_rules_leads", "1 where a rule engine speaks, 0 where it stands by", 0, 1),
         counter("hallkeeper_remediation_acts_total", "Acts that ended (E05, E08)", labels=("verb", "outcome")),
         gauge("hallkeeper_remediation_frozen", "Reasons for which automation stands still (E06)", 0, 1e6),
     ),

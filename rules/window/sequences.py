@@ -1,6 +1,7 @@
 """Which frames were seen: by source, boot and sequence, in memory that does not grow with time."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Final
 
 _RUNS: Final = 64
@@ -70,3 +71,11 @@ class Sequences:
     def forget(self, source: str) -> None:
         """The source is gone."""
         self._sources.pop(source, None)
+
+    def restore(self, sources: Mapping[str, Mapping[int, tuple[list[int], list[int]]]]) -> None:
+        """What another process has seen: by source and boot, the first and the last sequence of each run."""
+        for source, boots in sources.items():
+            mine = self._sources[source] = {}
+            for boot, (firsts, lasts) in boots.items():
+                seen = mine[boot] = _Seen(0)
+                seen.firsts, seen.lasts = firsts, lasts

@@ -2,6 +2,7 @@
 
 import zlib
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final
 
 import xxhash
@@ -70,3 +71,9 @@ class Tables:
         if len(self._parked) > PARKED:
             self._parked.popleft()
             self.lost += 1
+
+    def restore(self, packed: Iterable[tuple[str, int, bytes]], told: Iterable[int], parked: Iterable[Frame]) -> None:
+        """What was known and what waited in another process, before this one learned anything."""
+        self._packed.update({(source, layout): table for source, layout, table in packed})
+        self._told.update(dict.fromkeys(told))
+        self._parked.extend(parked)

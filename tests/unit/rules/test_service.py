@@ -409,3 +409,31 @@ async def test_counters_that_are_older_than_what_the_bus_holds_never_fall_back(s
             "firing",
             "resolved",
         ]
+
+
+async def test_a_restart_reads_only_what_came_since_the_windows_picture(stage: Stage) -> None:
+    async with stage.service():
+        for _ in range(70):
+            await stage.feed(20.0)
+            await stage.clock.advance(1)
+    async with stage.service() as service:
+        assert service.engine.window.counts.points < 20, "the picture is a minute old at most"
+        (read,) = service.engine.ask("temperature", stage.clock.now_ms())
+        assert read.value == 20.0
+        await stage.feed(90.0)
+        await stage.clock.advance(7)
+        await stage.feed(90.0)
+        await stage.clock.advance(1)
+        assert ("Hot", "firing") in await stage.alerts()
+
+
+async def test_a_torn_picture_is_no_loss(stage: Stage) -> None:
+    async with stage.service():
+        for _ in range(70):
+            await stage.feed(20.0)
+            await stage.clock.advance(1)
+    path = stage.settings.data / "rules-window.state"
+    path.write_bytes(path.read_bytes()[:-100])
+    async with stage.service() as service:
+        assert service.engine.window.counts.points >= 70
+        assert service.not_ready() is None
