@@ -72,6 +72,19 @@ async def gone(address: str, account: Account, session: int, *, patience: Patien
     return False
 
 
+async def forgotten(address: str, account: Account, session: int, *, patience: Patience) -> bool | None:
+    """Whether a session of ours that nobody closed is gone: the BMC restarted. None where the BMC does not say.
+
+    Raises `Unreachable` while the BMC does not answer.
+    """
+    async with session_with(address, account, patience=patience) as second:
+        assert second.session is not None
+        if await _lives(second, second.session.bmc) is not True:
+            return None
+        lives = await _lives(second, session)
+        return None if lives is None else not lives
+
+
 async def _ended_from_outside(address: str, account: Account, session: int, patience: Patience) -> bool:
     """Ask once. That there is no such session counts only from a BMC that knows of the session it is asked in."""
     async with session_with(address, account, patience=patience) as second:

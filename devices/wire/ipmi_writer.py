@@ -7,14 +7,15 @@ nothing but an authenticated answer changes *unknown*, and nothing here ever sen
 
 from dataclasses import dataclass, field, replace
 
-from devices.orders import FRESH_SECONDS, POWER_GOALS, Order, Remember, Report, State, Verdict, forget, in_time
-from devices.wire import rmcp_bmc
+from devices.orders import FRESH_SECONDS, Order, Remember, Report, State, Verdict, forget, in_time
 from devices.wire import rmcp_commands as ipmi
 from devices.wire.ipmi_fence import NUMBER_BLIND, fence, gone
+from devices.wire.ipmi_restart import Restart
+from devices.wire.ipmi_subjects import RUNS, ColdReset, Subject, subject_of
 from devices.wire.rmcp import Client, Patience, session_with
 from devices.wire.rmcp_crypto import suite_of
 from devices.wire.rmcp_link import Link, clear_error
-from devices.wire.rmcp_session import OPERATOR, Account, Request
+from devices.wire.rmcp_session import Account, Request
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError, Refused
 from fleet.secrets import reveal
@@ -43,6 +44,7 @@ class _Attempt:
     """One order under way."""
 
     order: Order
+    subject: Subject
     account: Account
     report: Report
     before: str | None = None
@@ -50,8 +52,8 @@ class _Attempt:
     state: State = State.NOT_SENT
 
     @property
-    def goal(self) -> str:
-        return POWER_GOALS[self.order.verb]
+    def goal(self) -> str | None:
+        return self.subject.goal
 
     def not_sent(self, text: str, *, after: str | None = None) -> Verdict:
         return Verdict(state=State.NOT_SENT, before=self.before, after=after, text=f"{self.order.asset}: {text}")
@@ -75,7 +77,7 @@ def account_of(order: Order, privilege: int) -> Account:
 
 
 class IpmiWriter:
-    """Carries out `power_off` and `power_on`: chassis control 0 and 1, and nothing else."""
+    """Carries out the verbs of `ipmi_subjects`: power, the DCMI limit and the BMC's own restart, and nothing else."""
 
     def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
         self._clock = clock
@@ -85,9 +87,10 @@ class IpmiWriter:
     async def act(self, order: Order, report: Report) -> Verdict:
         """Look, send at most once, fence, look again."""
         try:
-            attempt = _Attempt(order, account_of(order, OPERATOR), report)
+            subject = subject_of(order.verb, order.arguments)
+            attempt = _Attempt(order, subject, account_of(order, subject.privilege), report)
             client = Client(await Link.open(order.endpoint.address), patience=self._timing.patience)
-        except HallkeeperError as error:
+        except (HallkeeperError, ValueError) as error:
             return Verdict(state=State.NOT_SENT, text=f"{order.asset}: {error}")
         try:
             return await self._in_session(attempt, client)
@@ -97,10 +100,11 @@ class IpmiWriter:
     async def settle(self, order: Order, note: str, report: Report) -> Verdict:
         """End the session in which an earlier process may have sent the command, then read what it did."""
         try:
-            account = account_of(order, OPERATOR)
-        except HallkeeperError as error:
+            subject = subject_of(order.verb, order.arguments)
+            account = account_of(order, subject.privilege)
+        except (HallkeeperError, ValueError) as error:
             return Verdict(state=State.UNCONFIRMED, text=f"{order.asset}: {error}")
-        attempt = _Attempt(order, account, report, sent_at_ns=self._clock.boottime_ns(), state=State.UNKNOWN)
+        attempt = _Attempt(order, subject, account, report, sent_at_ns=self._clock.boottime_ns(), state=State.UNKNOWN)
         dead = await gone(order.endpoint.address, attempt.account, int(note, 16), patience=self._timing.patience)
         return await self._read_back(attempt, "the session it was sent in is gone" if dead else None, said="not known")
 
@@ -108,7 +112,7 @@ class IpmiWriter:
         try:
             await client.login(attempt.account)
             looked_at_ns = self._clock.boottime_ns()
-            attempt.before = _word(await rmcp_bmc.chassis_status(client))
+            attempt.before = await attempt.subject.look(client)
         except HallkeeperError as error:
             return attempt.not_sent(f"nothing was sent: {error}")
         if attempt.before == attempt.goal:
@@ -129,7 +133,8 @@ class IpmiWriter:
         """The one place where a command leaves: now or not at all."""
         order, session, sock = attempt.order, client.session, client.link.sock
         assert session is not None
-        request = session.request(*ipmi.CHASSIS_CONTROL, ipmi.POWER_COMMANDS[order.verb])
+        command, payload = attempt.subject.request()
+        request = session.request(*command, payload)
         try:
             clear_error(sock)
             self._remember(order.intent, f"{session.bmc:08x}")
@@ -153,6 +158,8 @@ class IpmiWriter:
         said = (
             "no answer" if answer is None else f"the BMC {ipmi.meaning_of(answer.code)}" if answer.code else "accepted"
         )
+        if isinstance(attempt.subject, ColdReset) and attempt.state is not State.REFUSED:
+            return await self._after_restart(attempt, client, said)
         how = await fence(
             client,
             attempt.account,
@@ -162,6 +169,34 @@ class IpmiWriter:
         )
         verdict = await self._read_back(attempt, how, said)
         return replace(verdict, state=State.FENCED) if verdict.state is State.UNKNOWN else verdict
+
+    async def _after_restart(self, attempt: _Attempt, client: Client, said: str) -> Verdict:
+        """A BMC that starts anew takes its sessions along: that is its fence, and the only sign that it did."""
+        order, session = attempt.order, client.session
+        assert session is not None
+        assert attempt.sent_at_ns is not None
+        client.session = None  # closing it would take the sign away
+        restart = Restart(
+            address=order.endpoint.address,
+            account=attempt.account,
+            session=session.bmc,
+            sent_at_ns=attempt.sent_at_ns,
+            patience=self._timing.patience,
+            clock=self._clock,
+        )
+        until_ns = attempt.sent_at_ns + round(order.effect_latency_seconds * 1e9)
+        restarted = await restart.seen(until_ns=until_ns, pause_seconds=self._pause_seconds(attempt))
+        dead = restarted or await gone(
+            order.endpoint.address, attempt.account, session.bmc, patience=self._timing.patience
+        )
+        attempt.report(State.FENCED if dead else State.UNCONFIRMED)
+        state = State.FENCED if attempt.state is State.UNKNOWN else attempt.state
+        return Verdict(
+            state=state if dead else State.UNCONFIRMED,
+            before=attempt.before,
+            after={True: "restarted", False: RUNS, None: None}[restarted],
+            text=f"{order.asset}: {said}; {_RESTARTED[restarted]}",
+        )
 
     async def _read_back(self, attempt: _Attempt, fenced: str | None, said: str) -> Verdict:
         """The state after the fence; unfenced, the state is read too but proves nothing final."""
@@ -184,7 +219,8 @@ class IpmiWriter:
     async def _watch(self, attempt: _Attempt) -> str | None:
         """Read until the goal is seen or the effect's time has passed; at least once."""
         assert attempt.sent_at_ns is not None
-        end_ns = attempt.sent_at_ns + round(attempt.order.effect_latency_seconds * 1e9)
+        seconds = 0.0 if attempt.goal is None else attempt.order.effect_latency_seconds
+        end_ns = attempt.sent_at_ns + round(seconds * 1e9)
         while True:
             try:
                 async with session_with(
@@ -198,15 +234,20 @@ class IpmiWriter:
 
     async def _poll(self, attempt: _Attempt, client: Client, end_ns: int) -> str:
         while True:
-            seen = _word(await rmcp_bmc.chassis_status(client))
+            seen = await attempt.subject.look(client)
             if seen == attempt.goal or self._clock.boottime_ns() >= end_ns:
                 return seen
             await self._pause(attempt)
 
     async def _pause(self, attempt: _Attempt) -> None:
-        tenth = attempt.order.effect_latency_seconds / 10
-        await self._clock.sleep(min(max(tenth, 0.02), self._timing.longest_poll_seconds))
+        await self._clock.sleep(self._pause_seconds(attempt))
+
+    def _pause_seconds(self, attempt: _Attempt) -> float:
+        return min(max(attempt.order.effect_latency_seconds / 10, 0.02), self._timing.longest_poll_seconds)
 
 
-def _word(status: ipmi.ChassisStatus) -> str:
-    return "on" if status.power_on else "off"
+_RESTARTED = {
+    True: "it restarted: it answers and has forgotten the session",
+    False: "it answers and has not restarted",
+    None: "it does not answer yet",
+}

@@ -22,6 +22,7 @@ GET_CHASSIS_STATUS: Command = (CHASSIS, 0x01)
 CHASSIS_CONTROL: Command = (CHASSIS, 0x02)
 GET_SENSOR_READING: Command = (SENSOR, 0x2D)
 GET_DEVICE_ID: Command = (APPLICATION, 0x01)
+COLD_RESET: Command = (APPLICATION, 0x02)
 SET_SESSION_PRIVILEGE: Command = (APPLICATION, 0x3B)
 CLOSE_SESSION: Command = (APPLICATION, 0x3C)
 GET_SESSION_INFO: Command = (APPLICATION, 0x3D)
@@ -38,9 +39,17 @@ DCMI_GROUP = 0xDC
 DCMI_POWER_REQUEST = bytes((DCMI_GROUP, 0x01, 0x00, 0x00))
 """Group, mode "system power statistics"."""
 
-POWER_COMMANDS: Mapping[str, bytes] = MappingProxyType({"power_off": b"\x00", "power_on": b"\x01"})
-"""Chassis control, absolute only: 0 powers down at once, 1 powers up. Cycle (2) and reset (3) are never sent: a copy
-that the network makes would run twice."""
+POWER_COMMANDS: Mapping[str, bytes] = MappingProxyType(
+    {
+        "power_off": b"\x00",
+        "power_on": b"\x01",
+        "rack_power_off": b"\x00",
+        "rack_power_on": b"\x01",
+        "soft_off": b"\x05",
+    }
+)
+"""Chassis control, absolute only: 0 powers down at once, 1 powers up, 5 asks the operating system to shut down. Cycle (2)
+and reset (3) are never sent: a copy that the network makes would run twice."""
 
 BUSY = frozenset({0xC0, 0xC3, 0xCE, 0xD2, 0xD5})
 """Node busy, timed out, response could not be provided, not in this state: a later read may succeed."""

@@ -1,15 +1,12 @@
-"""Real peers that commands are sent to: OpenIPMI's ipmi_sim and net-snmp's snmpd, each with a log of executions.
-
-The logs are the devices' own: one line an execution with its time, written by the program that the peer runs.
-"""
+"""OpenIPMI's ipmi_sim as a BMC, with a log of its own: one line an execution with its time."""
 
 import asyncio
 import shutil
-import socket
 import subprocess
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from tests.faults.write_device import Device, free_port
 
 USER, PASSWORD = "operator", "Correct.Horse.9"
 
@@ -34,7 +31,7 @@ if [ "$1" = get ]; then
   echo "power:$power"
 else
   echo "$EPOCHREALTIME $2 ${{3//\\"/}}" >> {log}
-  echo "${{3//\\"/}}" > "$state"
+  if [ "$2" = shutdown ]; then echo 0 > "$state"; else echo "${{3//\\"/}}" > "$state"; fi
 fi
 """
 
@@ -50,29 +47,11 @@ def fru() -> bytes:
     return header + bytes((-sum(header) & 0xFF,)) + area
 
 
-def free_port() -> int:
-    """A UDP port that was free a moment ago, for servers that cannot choose one themselves."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @dataclass
-class Execution:
-    """One state change that a device carried out."""
-
-    at: float
-    what: str
-
-
-@dataclass
-class IpmiSim:
+class IpmiSim(Device):
     """One ipmi_sim with one BMC, cipher suite 3, on a port of its own."""
 
-    folder: Path
     sixbit_fan: bool = False
-    port: int = 0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> "IpmiSim":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +72,7 @@ class IpmiSim:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._wait_until_heard()
+        self.wait_until_heard(bytes.fromhex("0600ff06000011be80000000"))  # an RMCP presence ping
         return self
 
     def _lan_conf(self, script: Path) -> str:
@@ -127,34 +106,6 @@ sel_add 0x20 2 0 0 0 0 0x20 0 4 0x08 2 0x6f 0x03 0xff 0xff
 mc_enable 0x20
 """
 
-    def _wait_until_heard(self) -> None:
-        """An RMCP presence ping is answered as soon as the server listens."""
-        ping = bytes.fromhex("0600ff06000011be80000000")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(0.05)
-            sock.connect(("127.0.0.1", self.port))
-            for _ in range(200):
-                try:
-                    sock.send(ping)
-                    sock.recv(64)
-                except OSError:
-                    time.sleep(0.01)
-                else:
-                    return
-        raise RuntimeError(f"ipmi_sim does not answer on port {self.port}")
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "executions"
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def executions(self) -> list[Execution]:
-        lines = [line.split(" ", 1) for line in self.log.read_text().splitlines()]
-        return [Execution(float(at), what) for at, what in lines]
-
     def power(self) -> str:
         return "on" if (self.folder / "power").read_text().strip() == "1" else "off"
 
@@ -163,11 +114,6 @@ mc_enable 0x20
         temporary = self.folder / "power.new"
         temporary.write_text("1\n" if state == "on" else "0\n")
         temporary.replace(self.folder / "power")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
 
 
 async def eventually(condition, *, within_seconds: float = 10.0) -> None:

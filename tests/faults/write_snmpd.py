@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.write_peers import Execution, free_port
+from tests.faults.write_device import Device, free_port
 
 COMMUNITY, V3_USER, AUTH_KEY, PRIV_KEY = "wr1te-Community", "writer", "auth-Key-12345", "priv-Key-12345"
 
@@ -64,15 +62,20 @@ for line in iter(sys.stdin.readline, ""):
 """
 
 
+def _uptime() -> bytes:
+    """A v2c GET of sysUpTime.0."""
+    community = COMMUNITY.encode()
+    pdu = bytes.fromhex("a01902017b020100020100300e300c06082b060102010103000500")
+    body = b"\x02\x01\x01\x04" + bytes((len(community),)) + community + pdu
+    return b"\x30" + bytes((len(body),)) + body
+
+
 @dataclass
-class Snmpd:
+class Snmpd(Device):
     """One net-snmp agent that answers like an Eaton ePDU: off, on and state of its outlets, v2c and v3."""
 
-    folder: Path
     outlets: int = 4
     auth: str = "SHA-256"
-    port: int = 0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     BASE = ".1.3.6.1.4.1.534.6.6.7.6.6.1"
 
@@ -107,43 +110,12 @@ pass_persist {self.BASE} {sys.executable} -S -E {script}
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._wait_until_heard()
+        self.wait_until_heard(_uptime())
         return self
-
-    def _wait_until_heard(self) -> None:
-        """A v2c GET of sysUpTime.0, answered as soon as the agent listens."""
-        community = COMMUNITY.encode()
-        pdu = bytes.fromhex("a01902017b020100020100300e300c06082b060102010103000500")
-        body = b"\x02\x01\x01\x04" + bytes((len(community),)) + community + pdu
-        ask = b"\x30" + bytes((len(body),)) + body
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(0.1)
-            sock.connect(("127.0.0.1", self.port))
-            for _ in range(100):
-                try:
-                    sock.send(ask)
-                    sock.recv(2048)
-                except OSError:
-                    time.sleep(0.02)
-                else:
-                    return
-        raise RuntimeError(f"snmpd does not answer on port {self.port}: {(self.folder / 'snmpd.log').read_text()}")
 
     @property
     def _state(self) -> Path:
         return self.folder / "outlets"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "executions"
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def executions(self) -> list[Execution]:
-        lines = [line.split(" ", 1) for line in self.log.read_text().splitlines()]
-        return [Execution(float(at), what) for at, what in lines]
 
     def states(self) -> dict[str, str]:
         pairs = (line.split() for line in self._state.read_text().splitlines())
@@ -155,8 +127,3 @@ pass_persist {self.BASE} {sys.executable} -S -E {script}
         temporary = self.folder / "outlets.outside"
         temporary.write_text("".join(f"{o} {1 if s == 'on' else 0}\n" for o, s in states.items()))
         temporary.replace(self._state)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()

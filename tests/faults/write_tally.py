@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from devices.orders import State, Verdict
-from tests.faults.write_peers import Execution
+from tests.faults.write_device import Execution
 
 WHY: set[str] = set()
 """What orders said that were not sent, refused or left unconfirmed."""

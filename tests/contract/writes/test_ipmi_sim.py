@@ -18,7 +18,8 @@ from devices.wire.rmcp_session import ADMINISTRATOR, OPERATOR, USER, Account
 from fleet.clock import SystemClock
 from fleet.errors import Refused, Unreachable
 from fleet.model import AssetId, Endpoint, Wire
-from tests.faults.write_peers import PASSWORD, IpmiSim, free_port
+from tests.faults.write_device import free_port
+from tests.faults.write_peers import PASSWORD, IpmiSim
 from tests.faults.write_peers import USER as WRITER
 
 pytestmark = pytest.mark.peer("ipmi_sim")

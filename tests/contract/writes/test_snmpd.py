@@ -12,7 +12,7 @@ from devices.wire.snmp_set import SnmpSetWriter, Timing
 from devices.wire.snmp_set_engine import Engines
 from fleet.clock import SystemClock
 from fleet.model import AssetId, Endpoint, Wire
-from tests.faults.write_peers import free_port
+from tests.faults.write_device import free_port
 from tests.faults.write_snmpd import AUTH_KEY, COMMUNITY, PRIV_KEY, V3_USER, Snmpd
 
 pytestmark = pytest.mark.peer("snmpd")
