@@ -18,7 +18,7 @@ FOREIGN = {metric.name for metric in (*DCGM, *AMD)} | {
 """Names that exporters gave; they pass through as they are."""
 
 UNITLESS = re.compile(
-    r"(_(state|status|info|count|detected|failed|present|connected|enabled|up|valid|score|level|position|gpus|feeds|cools|links|frozen"
+    r"(_(state|status|info|count|detected|failed|present|connected|enabled|up|valid|score|level|position|gpus|feeds|cools|links|frozen|leads"
     r"|alarm|acidity|turbidity|check|threshold)|^up|^sample_quality|^ALERTS|^ALERTS_FOR_STATE)$"
 )
 """Native names that say no unit because they have none."""

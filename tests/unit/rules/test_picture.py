@@ -92,8 +92,8 @@ def test_an_engine_that_goes_on_from_a_picture_answers_as_one_that_never_stopped
     now = START_MS + cut * 400
     picture(one, tmp_path / "w", now)
     two.window.strings.code("something that was there before")
-    place = read_back(tmp_path / "w", two, now_ms=now + 5_000, bus="embedded")
-    assert place.positions == {("telemetry.frames", 1): 7}
+    found = read_back(tmp_path / "w", two, now_ms=now + 5_000, bus="embedded")
+    assert found.positions == {("telemetry.frames", 1): 7}
     assert answers(one, now) == answers(two, now)
     for number, frame in enumerate(frames[cut - 20 :]):  # some come once more: they were seen
         one.append_frame(frame)
