@@ -9,9 +9,23 @@ from rules.promql.ranges import Samples
 
 
 def line(read: Samples, origin: Times) -> tuple[Floats, Floats]:
-    """Each row's slope a second and its value at `origin`: least squares with compensated sums, as Prometheus adds them."""
-    valid = read.valid
-    seconds = np.where(valid, (read.times - origin) / 1000.0, 0.0)
+    """Each row's slope a second and its value at `origin`: least squares with compensated sums, as Prometheus adds them.
+
+    A row that stands still has its line without a sum, and most rows do.
+    """
+    first = read.values[0]
+    level = ((read.values == first) | ~read.valid)[1:].all(axis=0)
+    endless = np.isinf(first)
+    slope, value = np.where(endless, np.nan, 0.0), np.where(endless, np.nan, first)
+    moving = np.flatnonzero(~level)
+    if len(moving):
+        rest = Samples(read.values[:, moving], read.times[:, moving], read.counts[moving])
+        slope[moving], value[moving] = _fitted(rest, origin[moving])
+    return slope, value
+
+
+def _fitted(read: Samples, origin: Times) -> tuple[Floats, Floats]:
+    seconds = np.where(read.valid, (read.times - origin) / 1000.0, 0.0)
     terms = read.terms
     counts = read.counts.astype(np.float64)
     sum_x, sum_y, sum_xy, sum_xx = (
@@ -19,14 +33,7 @@ def line(read: Samples, origin: Times) -> tuple[Floats, Floats]:
     )
     covariance = sum_xy - sum_x * sum_y / counts
     slope = covariance / (sum_xx - sum_x * sum_x / counts)
-    value = sum_y / counts - slope * sum_x / counts
-    first = read.values[0]
-    level = ((read.values == first) | ~valid)[1:].all(axis=0)
-    endless = np.isinf(first)
-    return (
-        np.where(level, np.where(endless, np.nan, 0.0), slope),
-        np.where(level, np.where(endless, np.nan, first), value),
-    )
+    return slope, sum_y / counts - slope * sum_x / counts
 
 
 def _sums(terms: Floats) -> tuple[Floats, Floats]:

@@ -36,6 +36,8 @@ FIELDS: Final[Mapping[str, frozenset[Field]]] = {
     "rate": frozenset({Field.COUNT, Field.INCREASE}),
 }
 """The functions that buckets can answer, and what they take for it."""
+NOTHING: Final = 1 << 62
+"""Beyond every bucket's number."""
 _EMPTY: Final[Mapping[Field, float]] = {
     Field.COUNT: 0.0,
     Field.SUM: 0.0,
@@ -63,6 +65,8 @@ class Buckets:
         self.slots = self.span + 1
         self.head = -1
         """The number of the newest bucket: Unix time over the width."""
+        self.oldest = NOTHING
+        """The number of the oldest bucket that ever held anything: those before it need not be read."""
         fields = sorted(frozenset().union(*[FIELDS[function] for function in functions]))
         self.arrays = {field: np.full((self.slots, 0), _EMPTY[field]) for field in fields}
         self._closed: tuple[int, dict[Field, Floats]] | None = None
@@ -92,6 +96,7 @@ class Buckets:
             return
         elif number != self.head:
             self._closed = None
+        self.oldest = min(self.oldest, number)
         slot = number % self.slots
         for field, array in self.arrays.items():
             row = array[slot]
@@ -121,6 +126,7 @@ class Buckets:
         """What was kept of some columns: each field as `[bucket][column]`, for the buckets of these numbers."""
         if head > self.head:
             self._open(head)
+        self.oldest = min(self.oldest, *numbers, NOTHING)
         for place, number in enumerate(numbers):
             if self.head - self.slots < number <= self.head:
                 for field, array in self.arrays.items():
@@ -149,7 +155,7 @@ class Buckets:
     def _over_closed(self, end: int) -> dict[Field, Floats]:
         """Each field over the buckets before the newest one: worked out once a bucket, not once a pass."""
         if self._closed is None or self._closed[0] != end:
-            first, last = max(end - self.span, self.head - self.slots) + 1, min(end, self.head - 1)
+            first, last = max(end - self.span + 1, self.head - self.slots + 1, self.oldest), min(end, self.head - 1)
             slots = np.arange(first, last + 1) % self.slots
             filled = self.arrays[Field.COUNT][slots] > 0
             over = {field: _over(field, array[slots], filled) for field, array in self.arrays.items()}

@@ -70,16 +70,20 @@ class Metric:
         for buckets in self.buckets.values():
             buckets.widen(width)
 
-    def add(self, at_ms: int, columns: Rows, values: Floats) -> None:
-        """One good sample of each of some series."""
+    def add(self, at_ms: int | Times, columns: Rows, values: Floats) -> None:
+        """One good sample of each of some series; where they have times of their own, all of the same minute."""
         fresh = self.newest[columns] < at_ms
         if not every(fresh):
             columns, values = columns[fresh], values[fresh]
+            at_ms = at_ms if isinstance(at_ms, int) else at_ms[fresh]
+        if not len(columns):
+            return
         grown = values - self.previous[columns]
         increases = np.where(grown < 0, values, np.nan_to_num(grown, nan=0.0))  # a counter that fell began again
         self.newest[columns], self.previous[columns] = at_ms, values
+        moment = at_ms if isinstance(at_ms, int) else int(at_ms[0])
         for buckets in self.buckets.values():
-            buckets.add(at_ms, columns, values, increases)
+            buckets.add(moment, columns, values, increases)
 
     def read(self, function: str, range_ms: int, labels: LabelTable, at_ms: int) -> tuple[Floats, Bools]:
         """The function over the look-back of these series; one that is not known has no value."""
@@ -113,16 +117,20 @@ class Rollups:
 
     def take(self, layout: Layout, at_ms: int, values: Floats, states: Bytes | None) -> None:
         """The good samples of a frame whose values are wanted; `states` is None where all are good."""
-        key = layout.source, layout.number
-        places = self._places.get(key)
-        if places is None:
-            places = self._places[key] = self._found(layout)
-        for metric, positions, columns in places:
+        for metric, positions, columns in self.places(layout):
             chosen, into = values[positions], columns
             if states is not None:
                 good = states[positions] & GOOD_MASK == 0
                 chosen, into = chosen[good], columns[good]
             metric.add(at_ms, into, chosen)
+
+    def places(self, layout: Layout) -> list[tuple[Metric, Rows, Rows]]:
+        """The metrics of a layout that are kept, with the places of their values in a frame, and their columns."""
+        key = layout.source, layout.number
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = self._found(layout)
+        return found
 
     def _found(self, layout: Layout) -> list[tuple[Metric, Rows, Rows]]:
         found = []
