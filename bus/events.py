@@ -158,7 +158,8 @@ def _bounded(value: object, what: str, depth: int) -> None:
         if depth > DEPTH_LIMIT:
             raise Malformed(f"{what}: more than {DEPTH_LIMIT} levels deep")
         for inner in value.values() if isinstance(value, dict) else value:
-            _bounded(inner, what, depth + 1)
+            if isinstance(inner, float | dict | list):  # most are texts
+                _bounded(inner, what, depth + 1)
 
 
 @cache

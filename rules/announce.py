@@ -1,6 +1,9 @@
 """Transitions as alert events, and alert events as records of the bus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bus.events import AlertEvent, decode_event, encode_event
 from bus.identity import derived_id
@@ -11,8 +14,29 @@ from rules.alerts.alert import Alert
 from rules.engine import AlertTransition, Engine
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Telling:
+    """An event on its way to the bus; `words` are its annotations where they are still to be written."""
+
+    event: AlertEvent
+    words: Mapping[str, str] | None = None
+
+    def whole(self) -> AlertEvent:
+        """The event as it is said."""
+        return self.event if self.words is None else replace(self.event, annotations=dict(self.words))
+
+
+def telling_of(transition: AlertTransition) -> Telling:
+    """What is to be said of a transition, without its annotations: most of a storm's cost is their templates."""
+    return Telling(_event(transition, {}), transition.annotations)
+
+
 def event_of(transition: AlertTransition) -> AlertEvent:
     """The event of a transition; its trace follows the alert's whole life."""
+    return _event(transition, dict(transition.annotations))
+
+
+def _event(transition: AlertTransition, annotations: dict[str, str]) -> AlertEvent:
     return AlertEvent(
         alert_id=transition.alert_id,
         rule=transition.rule,
@@ -20,7 +44,7 @@ def event_of(transition: AlertTransition) -> AlertEvent:
         state=transition.state,
         severity=transition.severity,
         labels=dict(transition.labels),
-        annotations=dict(transition.annotations),
+        annotations=annotations,
         value=transition.value,
         active_since_ms=transition.active_since_ms,
         evaluated_at_ms=transition.evaluated_at_ms,

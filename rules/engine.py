@@ -17,6 +17,7 @@ from rules.alerts.alert import Alert, AlertState, told_alert
 from rules.alerts.evaluator import AlertEvaluator
 from rules.alerts.naming import Around
 from rules.alerts.series import ALERT_SERIES
+from rules.alerts.words import words
 from rules.files.load import load_rules
 from rules.files.model import RuleSet
 from rules.group import CompiledGroup, Outcome
@@ -53,6 +54,7 @@ class AlertTransition:
     severity: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    """As they are at the evaluation; written when they are read."""
     value: float
     active_since_ms: int
     evaluated_at_ms: int
@@ -352,7 +354,7 @@ def _transition(rule: AlertEvaluator, alert: Alert, at_ms: int, around: Around =
         state=alert.state,
         severity=alert.labels.get(SEVERITY, _DEFAULT_SEVERITY),
         labels=dict(alert.labels),
-        annotations=rule.annotations(alert, around),
+        annotations=words(rule.rule, alert, around),
         value=alert.value,
         active_since_ms=alert.active_since_ms,
         evaluated_at_ms=at_ms,

@@ -19,14 +19,14 @@ from bus.claims import BusClaims, ClaimsLeadership
 from bus.errors import BusError
 from bus.frames import FrameWriter
 from bus.leadership import FileLockLeadership, Leadership
-from bus.port import Bus, Consumer, Publisher
+from bus.port import Bus, Consumer, Publisher, Record
 from bus.topics import ALERTS, FRAMES
 from fleet.clock import Clock, within
 from fleet.errors import HallkeeperError
 from fleet.model import Site
 from fleet.settings import Settings
 from rules import __file__ as here
-from rules.announce import EngineAlerts, alert_events, event_of
+from rules.announce import EngineAlerts, Telling, alert_events, telling_of
 from rules.engine import AlertTransition, Engine
 from rules.event_follower import EventFollower
 from rules.events import BURSTS, METRIC, EventCounters
@@ -201,6 +201,8 @@ class RulesService:
             due = self._timetable.due(self._ticks())
             if due:
                 self._evaluate(due)
+                await asyncio.sleep(0)  # what was said begins to be published before the next slice is judged
+                await self._voice.hurry()
             self.progress += 1
 
     def _evaluate(self, due: Collection[str]) -> None:
@@ -215,13 +217,16 @@ class RulesService:
             self._unjudged -= set(due)
         self._tally.passes += 1
         self._tally.rules += self.engine.evaluated_rules - before
-        self._tally.pass_seconds += perf_counter() - began
+        took = perf_counter() - began
+        self._tally.pass_seconds += took
+        self._timetable.took(list(due), took * 1000)
 
     def _decided(self, transitions: Sequence[AlertTransition]) -> None:
         """Say it, or keep in mind how it differs from what the leader says."""
-        events = [event_of(transition) for transition in transitions]
+        tellings = [telling_of(transition) for transition in transitions]
+        events = [telling.event for telling in tellings]
         if self._may_speak():
-            self._voice.say([event for event in events if not self._succession.holds(event)])
+            self._voice.say([telling for telling in tellings if not self._succession.holds(telling.event)])
             for event in events[:SPOKEN_OF]:
                 log.info("alert", rule=event.rule, state=str(event.state), labels=event.labels)
             if len(events) > SPOKEN_OF:
@@ -259,11 +264,19 @@ class RulesService:
     def _may_speak(self) -> bool:
         return self._speaks and self._leadership is not None and self._leadership.epoch() is not None
 
+    def _is_echo(self, record: Record) -> bool:
+        """Whether it is what this engine said, which need not be read again: in a storm that costs as much as saying it."""
+        identity = self._voice.echo(record.value)
+        if identity is not None:
+            self._succession.echoed(identity)
+        return identity is not None
+
     async def _listen(self, alerts: Consumer) -> bool:
         """Whether everything that was said has been heard."""
         try:
             records = await alerts.fetch(timeout_seconds=LEADING_SECONDS if self._speaks else LISTEN_SECONDS)
-            for event in alert_events(records):
+            others = [record for record in records if not self._is_echo(record)]
+            for event in alert_events(others):
                 self._succession.heard(event)
             return self._speaks or (not records and await self._feed.backlog(alerts) == 0)
         except BusError as error:
@@ -277,7 +290,7 @@ class RulesService:
         difference = self._succession.difference(self._now())
         self._speaks = True
         self._memory.changed()
-        self._voice.say(difference)
+        self._voice.say([Telling(event) for event in difference])
         log.info("this engine speaks now", differences=len(difference), alerts=len(self.engine.open))
 
     def _fall_silent(self) -> None:

@@ -24,8 +24,8 @@ def shares(rules: RuleSet, engines: int) -> list[RuleSet]:
         raise ValueError(f"{engines} engines: one at least")
     heap = [(0, engine) for engine in range(engines)]
     engine_of: dict[str, int] = {}
-    bound = sorted(_bound(rules.groups), key=lambda groups: (-_rules(groups), groups[0].uid))
-    for groups in bound:
+    tied = sorted(bound(rules.groups), key=lambda groups: (-_rules(groups), groups[0].uid))
+    for groups in tied:
         load, engine = heapq.heappop(heap)
         heapq.heappush(heap, (load + _rules(groups), engine))
         engine_of |= {group.uid: engine for group in groups}
@@ -39,7 +39,7 @@ def _rules(groups: list[RuleGroup]) -> int:
     return sum(len(group.rules) for group in groups)
 
 
-def _bound(groups: tuple[RuleGroup, ...]) -> list[list[RuleGroup]]:
+def bound(groups: tuple[RuleGroup, ...]) -> list[list[RuleGroup]]:
     """Groups that must be judged together."""
     makes = [frozenset(_made(group)) for group in groups]
     together = list(range(len(groups)))

@@ -66,6 +66,10 @@ class Succession:
         self._echoes.add(event.event_id())
         self._note(event)
 
+    def echoed(self, identity: str) -> None:
+        """An event of ours has come back: nobody waits for it any more."""
+        self._echoes.discard(identity)
+
     def heard(self, event: AlertEvent) -> None:
         """An event has come off the bus: an echo of ours, or another engine's."""
         identity = event.event_id()

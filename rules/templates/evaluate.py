@@ -50,6 +50,11 @@ class Template:
         return "{{" not in self.source
 
     @property
+    def asks(self) -> bool:
+        """Whether it may ask the window, by whatever words."""
+        return "query" in self.source
+
+    @property
     def queries(self) -> tuple[str, ...]:
         """The expressions that it asks for by `query "…"`, as far as they stand there as text."""
         found = [*_queries(self._document.items)]
