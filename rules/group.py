@@ -10,6 +10,7 @@ from rules.alerts.alert import Alert
 from rules.alerts.evaluator import AlertEvaluator
 from rules.alerts.naming import Around
 from rules.alerts.series import ALERT_SERIES, AlertSeries
+from rules.bands import Answer, Bands, Nothing
 from rules.files.model import AlertRule, RuleGroup
 from rules.promql.errors import EvaluationError
 from rules.promql.node import Node
@@ -49,6 +50,12 @@ class CompiledGroup:
             for rule in self.rules
             if isinstance(rule, AlertEvaluator)
         }
+        recorded = frozenset(rule.rule.name for rule in self.rules if isinstance(rule, Recorder))
+        self._bands = Bands(
+            [(place, rule) for place, rule in enumerate(self.rules) if isinstance(rule, AlertEvaluator)],
+            recorded | ALERT_SERIES,
+            planner,
+        )
         self._selections = list({id(found): found for rule in self.rules for found in selections(rule.node)}.values())
 
     @property
@@ -65,13 +72,14 @@ class CompiledGroup:
     ) -> Outcome:
         """Every rule once, looking back from the pass's time. While the bus lags, rules that silence could trip are left out."""
         outcome = Outcome()
-        for rule in self.rules:
+        answers = self._bands.answers(now, at_ms, len(self.rules), lagging=lagging)
+        for rule, answer in zip(self.rules, answers, strict=True):
             if lagging and rule.reads_silence:
                 if isinstance(rule, AlertEvaluator):
                     rule.hold(at_ms)
                 continue
             try:
-                self._one(rule, now, at_ms, writer, outcome, around, alert_series=alert_series)
+                self._one(rule, now, at_ms, writer, outcome, around, answer, alert_series=alert_series)
                 outcome.evaluated += 1
             except EvaluationError as error:
                 outcome.failures[rule.rule.uid] = str(error)
@@ -87,6 +95,7 @@ class CompiledGroup:
         writer: FrameWriter,
         outcome: Outcome,
         around: Around,
+        answer: Answer,
         *,
         alert_series: bool,
     ) -> None:
@@ -95,7 +104,11 @@ class CompiledGroup:
             outcome.messages += messages
             record(now, messages, frozenset({rule.rule.name}))
             return
-        outcome.changed += [(rule, alert) for alert in rule.evaluate(now, at_ms, self.group.limit, around)]
+        if answer is Nothing.NEW:
+            rule.rest(at_ms)
+        else:
+            changed = rule.evaluate(now, at_ms, self.group.limit, around, answer)
+            outcome.changed += [(rule, alert) for alert in changed]
         if self.refreshes:
             rule.refresh(now)
         if alert_series:

@@ -1,6 +1,7 @@
 """When pending alerts are due: a heap in which an entry counts only while it is its alert's newest."""
 
 import heapq
+import math
 
 
 class Deadlines:
@@ -15,9 +16,14 @@ class Deadlines:
         self._due[key] = at_ms
         heapq.heappush(self._heap, (at_ms, key))
 
+    @property
+    def next_ms(self) -> float:
+        """When the next entry's time comes."""
+        return self._heap[0][0] if self._heap else math.inf
+
     def due(self, now_ms: int) -> bool:
         """Whether an entry's time has come."""
-        return bool(self._heap) and self._heap[0][0] <= now_ms
+        return self.next_ms <= now_ms
 
     def take(self, now_ms: int) -> list[int]:
         """The keys that are due, each once; they are forgotten."""

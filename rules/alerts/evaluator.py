@@ -1,6 +1,6 @@
 """One alerting rule over its evaluations: where little changes, little is looked at."""
 
-import contextlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,10 +11,11 @@ from rules.alerts.evidence import known_where
 from rules.alerts.flapping import Flapping
 from rules.alerts.look import Element, Judged, Look, hashes_of
 from rules.alerts.naming import TWICE, Around, Naming
-from rules.arrays import Bools
+from rules.alerts.queries import demand_queries
+from rules.arrays import NEVER, Bools
 from rules.files.model import AlertRule
 from rules.labels import LabelTable
-from rules.promql.errors import EvaluationError, ExpressionError
+from rules.promql.errors import EvaluationError
 from rules.promql.node import Node, Value
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner, reads_silence
@@ -37,7 +38,7 @@ class AlertEvaluator:
         known = known_where(rule.tree) if clear is not None or holds else None
         self._clear: Node | None = None if clear is None else planner.node(clear)
         self._known: Node | None = None if known is None else planner.node(known)
-        _demand_queries(rule, planner)
+        demand_queries(rule, planner)
         self._naming = Naming(rule)
         self._labels: LabelTable | None = None
         self._present: Bools = np.zeros(0, dtype=np.bool_)
@@ -50,6 +51,8 @@ class AlertEvaluator:
         self._deadlines = Deadlines()
         self.flapping = Flapping(rule.sidecar.flapping)
         self._last_ms: int | None = None
+        self.rests_until_ms: float = NEVER
+        """Until then an evaluation that finds the elements of the last one changes nothing."""
 
     @property
     def node(self) -> Node:
@@ -64,11 +67,21 @@ class AlertEvaluator:
                     alert.unseen_ms += max(now_ms - self._last_ms, 0)
         self._last_ms = now_ms
 
-    def evaluate(self, now: Pass, at_ms: int, limit: int, around: Around = Surroundings) -> list[Alert]:
-        """One step; the alerts whose state changed. Raises `EvaluationError`, and then nothing has changed."""
-        value = self._node.evaluate(now)
+    def rest(self, now_ms: int) -> None:
+        """An evaluation that would have changed nothing."""
+        self._last_ms = now_ms
+
+    def evaluate(
+        self, now: Pass, at_ms: int, limit: int, around: Around = Surroundings, given: Vector | None = None
+    ) -> list[Alert]:
+        """One step; the alerts whose state changed. Raises `EvaluationError`, and then nothing has changed.
+
+        `given` is the expression's value, where somebody has evaluated it already.
+        """
+        self.rests_until_ms = NEVER
+        value = self._node.evaluate(now) if given is None else given
         if isinstance(value, Vector) and self._unchanged(value, at_ms):
-            self._last_ms = at_ms
+            self._rested(at_ms)
             return []
         named, vector = self._elements(now, value)
         if limit and vector.count > limit:
@@ -81,8 +94,13 @@ class AlertEvaluator:
         changed = [*self._begun(look, begun, at_ms), *self._fired(look, at_ms), *self._ending(judged, at_ms)]
         self._labels, self._present = vector.labels, vector.mask.copy()
         self._seen = self._present.tobytes()
-        self._last_ms = at_ms
+        self._rested(at_ms)
         return changed
+
+    def _rested(self, at_ms: int) -> None:
+        self._last_ms = at_ms
+        active = NEVER if self._limbo or self._naming.templated else self._deadlines.next_ms
+        self.rests_until_ms = active if self.alerts else math.inf
 
     def refresh(self, now: Pass) -> None:
         """Give each alert its element's value of now, as Prometheus does at every evaluation.
@@ -235,6 +253,7 @@ class AlertEvaluator:
 
     def restore(self, alerts: Sequence[Alert], table: LabelTable, silent_ms: int) -> None:
         """Go on with the alerts of before; `table` holds their elements, `silent_ms` is the time without evaluations."""
+        self.rests_until_ms = NEVER
         for row_hash, alert in zip(table.hashes.tolist(), alerts, strict=True):
             if not alert.identity:
                 alert.identity, alert.mark = self._naming.identity(alert.labels)
@@ -257,6 +276,7 @@ class AlertEvaluator:
 
     def align(self, alert: Alert, active_since_ms: int) -> None:
         """It has been active since then."""
+        self.rests_until_ms = NEVER
         if alert.active_since_ms != active_since_ms:
             alert.active_since_ms = active_since_ms
             key = int(alert.identity, 16) if self._naming.templated else alert.element_hash
@@ -265,6 +285,7 @@ class AlertEvaluator:
 
     def forget(self, alert: Alert) -> None:
         """It is over, and others have said so."""
+        self.rests_until_ms = NEVER
         for key in [key for key, mine in self.alerts.items() if mine is alert]:
             del self.alerts[key]
             self._limbo.pop(key, None)
@@ -281,11 +302,3 @@ class AlertEvaluator:
     def _rekeyed(self, alerts: Iterable[Alert]) -> dict[int, Alert]:
         templated = self._naming.templated
         return {int(alert.identity, 16) if templated else alert.element_hash: alert for alert in alerts}
-
-
-def _demand_queries(rule: AlertRule, planner: Planner) -> None:
-    """Let the window keep what the rule's templates ask for; a query that cannot be read says so in the text."""
-    for template in (*rule.labels.values(), *rule.annotations.values()):
-        for text in template.queries:
-            with contextlib.suppress(ExpressionError):
-                planner.compile(text)

@@ -65,7 +65,7 @@ class Aggregation(Node):
         counts = rectangle.counts if there is None else np.count_nonzero(there, axis=0)
         if self._op == "quantile":
             return _quantile(values, there, counts, parameter), counts
-        return _REDUCE[self._op](values, there, counts), counts
+        return REDUCE[self._op](values, there, counts), counts
 
 
 def _sum(values: Floats, there: Bools | None, _: Rows) -> Floats:
@@ -135,7 +135,7 @@ def _quantile(values: Floats, there: Bools | None, counts: Rows, rank: float) ->
     return floats.interpolated(np.sort(known, axis=0), nans.astype(np.float64), counts.astype(np.float64), rank)
 
 
-_REDUCE: Final[Mapping[str, Callable[[Floats, Bools | None, Rows], Floats]]] = MappingProxyType(
+REDUCE: Final[Mapping[str, Callable[[Floats, Bools | None, Rows], Floats]]] = MappingProxyType(
     {
         "sum": _sum,
         "avg": _average,
@@ -147,3 +147,4 @@ _REDUCE: Final[Mapping[str, Callable[[Floats, Bools | None, Rows], Floats]]] = M
         "stddev": _deviation,
     }
 )
+"""Aggregations without a parameter, of `[member][group]`."""

@@ -73,6 +73,14 @@ class Pairs:
     distinct: bool
     """No two pairs may clash: a one-to-one match has no signature twice, a grouped one no label set."""
 
+    def same(self, other: "Pairs") -> bool:
+        """Whether the same rows meet."""
+        if self is other:
+            return True
+        if (self.many is None) is not (other.many is None) or not np.array_equal(self.one, other.one):
+            return False
+        return self.many is None or other.many is None or np.array_equal(self.many, other.many)
+
 
 def picked(array: AnyArray, rows: Rows | None) -> AnyArray:
     """The rows of an array; the array itself for all of them."""
@@ -110,7 +118,7 @@ class Join:
 
     def __init__(self, matching: Matching, *, drops_name: bool) -> None:
         self.matching = matching
-        self.swapped = matching.card is Card.ONE_TO_MANY
+        self.swapped = self.swaps(matching)
         self._drops_name = drops_name
         self._tables: tuple[LabelTable, LabelTable] | None = None
         self._many = self._one = np.empty(0, dtype=np.int64)
@@ -118,6 +126,21 @@ class Join:
         self._static = True
         self._partners: Rows | None = None
         self._pairs: Pairs | None = None
+
+    @staticmethod
+    def swaps(matching: Matching) -> bool:
+        """Whether the left side is the "one" side."""
+        return matching.card is Card.ONE_TO_MANY
+
+    def lasting(self, left: LabelTable, right: LabelTable) -> Pairs | None:
+        """The pairs where they are the same whatever is present, and none can clash; else None."""
+        self._prepare(left, right)
+        if not self._static:
+            return None
+        if self._pairs is None:
+            many, one = (right, left) if self.swapped else (left, right)
+            self._find_partners(np.arange(one.size), many, one)
+        return self._pairs if self._pairs is not None and self._pairs.distinct else None
 
     def pairs(self, left: Vector, right: Vector) -> Pairs:
         """Who meets whom now. Raises `EvaluationError` where Prometheus refuses the match."""

@@ -1,7 +1,7 @@
 """Range vectors: which samples of each row lie in a range, shared by every function that reads the same one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,10 @@ class Extent:
     """Seconds by which the first may be extended towards the range's start."""
     end: Floats
     """Seconds by which the last may be extended towards the range's end."""
+
+    def chosen(self, rows: Rows) -> "Extent":
+        """The same for some of them."""
+        return Extent(self.enough[rows], self.sampled[rows], self.start[rows], self.end[rows])
 
 
 def extent(first: Times, last: Times, counts: Times, start_ms: int, end_ms: int) -> Extent:
@@ -70,6 +74,12 @@ class Reach:
             self._ends = (numbers & mask) * ring.width + cells
         return self._ends
 
+    def chosen(self, rows: Rows) -> "Reach":
+        """The same for some of the rows."""
+        own = self.own.chosen(rows)
+        first, last, factor = self.first[rows], self.last[rows], self.factor[rows]
+        return Reach(self.owners[rows], first, last, own, factor, every(own.enough))
+
     def scaled(self, seconds: float) -> Floats:
         """The factor, divided by so many seconds."""
         found = self._scaled.get(seconds)
@@ -89,10 +99,16 @@ class StreamRange:
 
     def reach(self, owners: Rows) -> Reach:
         """The same for rows."""
-        whole = self.extent
-        own = Extent(whole.enough[owners], whole.sampled[owners], whole.start[owners], whole.end[owners])
+        own = self.extent.chosen(owners)
         factor = (own.sampled + own.start + own.end) / own.sampled
         return Reach(owners, self.first[owners], self.last[owners], own, factor, every(own.enough))
+
+    def pattern_reach(self, pattern: Pattern) -> Reach:
+        """The same for all rows of metrics that lie in that pattern."""
+        found = self.reaches.get(pattern)
+        if found is None:
+            found = self.reaches[pattern] = self.reach(pattern.owners)
+        return found
 
 
 def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
@@ -111,32 +127,27 @@ def stream_range(now: Pass, range_ms: int, offset_ms: int) -> StreamRange:
 
 @dataclass(slots=True, eq=False)
 class RowRange:
-    """A range over some or all rows of one metric."""
+    """A range over rows of one metric, or of several that lie in one ring."""
 
     board: Board
-    block: Block
-    rows: Rows | None
-    """Which of the metric's rows; None for all."""
+    ring: Ring
+    places: Rows | slice
+    """Where the rows are on the board."""
     reach: Reach
-    pattern: Pattern | None = None
-    """How all the metric's rows lie; None for some of them."""
+    lie: tuple[int, Pattern] | None = None
+    """The first column in the ring and how they lie from there, where they are all rows of one metric."""
 
-    @property
-    def ring(self) -> Ring:
-        """Where their samples are."""
-        return self.block.ring
-
-    @property
-    def places(self) -> Rows | slice:
-        """Where the rows are on the board."""
-        return self.block.span if self.rows is None else self.block.start + self.rows
+    def places_of(self, rows: Rows) -> Rows:
+        """Where some of the rows are on the board."""
+        return self.places.start + rows if isinstance(self.places, slice) else self.places[rows]
 
     def ends(self) -> Floats:
         """The first and the last value of each row, `[2][row]`: one read of the ring as a flat array."""
         flat = self.ring.values.ravel()
-        if self.pattern is None:
+        if self.lie is None:
             return flat.take(self.reach.ends(self.ring, self.board.cell[self.places]))
-        return flat[self.block.first_cell :].take(self.reach.ends(self.ring, self.pattern.cells))
+        first_cell, pattern = self.lie
+        return flat[first_cell:].take(self.reach.ends(self.ring, pattern.cells))
 
     @property
     def holes(self) -> Bools:
@@ -148,30 +159,23 @@ class RowRange:
         """Rows with a hole, or whose value fell between two samples of the range."""
         return self.board.rough[self.places] > self.reach.first
 
-    def chosen(self, places: Rows) -> "RowRange":
+    def chosen(self, rows: Rows) -> "RowRange":
         """Some of the rows."""
-        rows = places if self.rows is None else self.rows[places]
-        reach, own = self.reach, self.reach.own
-        some = Extent(own.enough[places], own.sampled[places], own.start[places], own.end[places])
-        first, last, factor = reach.first[places], reach.last[places], reach.factor[places]
-        narrower = Reach(reach.owners[places], first, last, some, factor, every(some.enough))
-        return RowRange(self.board, self.block, rows, narrower)
+        return RowRange(self.board, self.ring, self.places_of(rows), self.reach.chosen(rows))
 
 
 def row_range(now: Pass, block: Block, rows: Rows | None, range_ms: int, offset_ms: int) -> RowRange:
     """The range over a metric's rows (None: all of them)."""
     board, streams = now.window.board, stream_range(now, range_ms, offset_ms)
-    pattern = None
     if rows is None:
         pattern = now.window.pattern_of(block)
-        reach = streams.reaches.get(pattern)
-        if reach is None:
-            reach = streams.reaches[pattern] = streams.reach(pattern.owners)
+        found = RowRange(board, block.ring, block.span, streams.pattern_reach(pattern), (block.first_cell, pattern))
     else:
-        reach = streams.reach(board.stream[block.start + rows])
+        places = block.start + rows
+        found = RowRange(board, block.ring, places, streams.reach(board.stream[places]))
     if block.name in now.window.counts.shortened:
-        _refuse_what_is_cut_off(now, block, reach)
-    return RowRange(board, block, rows, reach, pattern)
+        _refuse_what_is_cut_off(now, block, found.reach)
+    return found
 
 
 def _refuse_what_is_cut_off(now: Pass, block: Block, reach: Reach) -> None:
@@ -221,12 +225,24 @@ class Ends:
     """The first and the last good sample of rows that may have holes."""
 
     first: Floats
-    last: Floats
     first_time: Times
     last_time: Times
     counts: Times
     uneven: Bools
     """Rows whose value may have fallen in between; none of the others did."""
+    grown: Floats
+    """The change from first to last."""
+
+    def chosen(self, rows: Bools) -> "Ends":
+        """Of some of the rows."""
+        return Ends(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Ends]") -> "Ends":
+        """Of all their rows."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{each.name: np.concatenate([getattr(one, each.name) for one in parts]) for each in fields(cls)})
 
 
 def steady(now: Pass, rows: RowRange) -> Ends:
@@ -242,9 +258,10 @@ def steady(now: Pass, rows: RowRange) -> Ends:
     highest = np.maximum.accumulate(np.where(good, read, -np.inf), axis=0)
     fell = (highest[:-1] > read[1:]) & good[1:]
     times = streams.times[(reach.first + np.array([first, last])) & (streams.slots - 1), reach.owners]
+    ends = read[np.array([first, last]), columns]
     return Ends(
-        first=read[first, columns],
-        last=read[last, columns],
+        first=ends[0],
+        grown=ends[1] - ends[0],
         first_time=times[0],
         last_time=times[1],
         counts=np.count_nonzero(good, axis=0),

@@ -13,6 +13,7 @@ from rules.arrays import Bools, Floats, Rows, Times, every, some
 from rules.promql.passes import Pass
 from rules.promql.ranges import (
     CELLS,
+    Ends,
     Extent,
     Reach,
     RowRange,
@@ -101,13 +102,15 @@ class Rate:
             for row in rows.tolist():
                 self._one_from_zero(factor, float(result[row]), float(first[row]), reach.own, row)
             return factor
-        own, first, result = reach.own, first[rows], result[rows]
-        sampled, start = own.sampled[rows], own.start[rows]
-        to_zero = sampled * (first / result)
-        start = np.where((result > 0) & (first >= 0) & (to_zero < start), to_zero, start)
-        limited: Floats = (sampled + start + own.end[rows]) / sampled
-        factor[rows] = limited / (self.range_ms / 1000.0) if self.function == "rate" else limited
+        factor[rows] = self.limited(result[rows], first[rows], reach.own.chosen(rows))
         return factor
+
+    def limited(self, result: Floats, first: Floats, own: Extent) -> Floats:
+        """The factor of rows whose counter may have begun within the range."""
+        to_zero = own.sampled * (first / result)
+        start = np.where((result > 0) & (first >= 0) & (to_zero < own.start), to_zero, own.start)
+        factor: Floats = (own.sampled + start + own.end) / own.sampled
+        return factor / (self.range_ms / 1000.0) if self.function == "rate" else factor
 
     def _one_from_zero(self, factor: Floats, result: float, first: float, own: Extent, row: int) -> None:
         """The same for one row."""
@@ -121,14 +124,22 @@ class Rate:
 
     def _exact(self, now: Pass, rows: RowRange) -> tuple[Floats, Bools]:
         """The same, from each row's own first and last sample; sample by sample where its value fell between them."""
+        return self.of_ends(now, self.ends(now, rows))
+
+    def ends(self, now: Pass, rows: RowRange) -> Ends:
+        """The first and the last sample of rows that may have holes, and the change between them."""
         found = steady(now, rows)
-        end = now.at_ms - self.offset_ms
-        own = extent(found.first_time, found.last_time, found.counts, end - self.range_ms, end)
-        result, enough = self._extended(found.last - found.first, found.first, own), own.enough
         if self.counts and some(found.uneven):
             places = np.flatnonzero(found.uneven)
-            result[places], enough[places] = self.of_samples(now, samples(now, rows.chosen(places)))
-        return result, enough
+            read = samples(now, rows.chosen(places))
+            found.grown[places] = _corrected(read.last - read.values[0], read.values, read.counts - 1)
+        return found
+
+    def of_ends(self, now: Pass, found: Ends) -> tuple[Floats, Bools]:
+        """The function from rows' ends; what they hold of the window may be of an earlier pass."""
+        end = now.at_ms - self.offset_ms
+        own = extent(found.first_time, found.last_time, found.counts, end - self.range_ms, end)
+        return self._extended(found.grown.copy(), found.first, own), own.enough
 
     def _extended(self, result: Floats, first: Floats, own: Extent) -> Floats:
         factor = (own.sampled + own.start + own.end) / own.sampled
@@ -146,35 +157,44 @@ class Rate:
         return self._extended(result, read.values[0], own), own.enough
 
 
-def _correct(result: Floats, span: RowRange, places: Rows) -> None:
+def _correct(result: Floats, span: RowRange, rows: Rows) -> None:
     """Make good the falls of rows whose samples have no holes."""
-    if len(places) <= FEW:
-        for place in places.tolist():
-            _correct_one(result, span, place)
+    if len(rows) <= FEW:
+        for row in rows.tolist():
+            _correct_one(result, span, row)
         return
-    reach = span.reach
-    first, last = reach.first[places], reach.last[places]
-    rows = places if span.rows is None else span.rows[places]
-    cells = span.board.cell[span.block.start + rows]
+    result[rows] = corrected(result[rows], span.chosen(rows))
+
+
+def corrected(result: Floats, span: RowRange) -> Floats:
+    """Rows' changes from first to last sample, with their falls made good; none of their samples has a hole."""
+    result = result.copy()
+    if len(result) <= FEW:
+        for row in range(len(result)):
+            _correct_one(result, span, row)
+        return result
+    first, last = span.reach.first, span.reach.last
+    cells = span.board.cell[span.places]
     step = max(CELLS // max(int((last - first).max(initial=0)) + 1, 1), 1)
-    for begin in range(0, len(places), step):
+    for begin in range(0, len(result), step):
         piece = slice(begin, begin + step)
         read = cells_from(span.ring, first[piece], last[piece], cells[piece])
-        result[places[piece]] = _corrected(result[places[piece]], read, last[piece] - first[piece])
+        result[piece] = _corrected(result[piece], read, last[piece] - first[piece])
+    return result
 
 
-def _correct_one(result: Floats, span: RowRange, place: int) -> None:
+def _correct_one(result: Floats, span: RowRange, row: int) -> None:
     """The same for one row, sample by sample: a tenth of what array calls cost on so little."""
-    row = place if span.rows is None else int(span.rows[place])
-    column = span.ring.values[:, span.board.cell[span.block.start + row]].tolist()
-    mask, first, value = span.ring.slots - 1, int(span.reach.first[place]), float(result[place])
+    place = span.places.start + row if isinstance(span.places, slice) else int(span.places[row])
+    column = span.ring.values[:, span.board.cell[place]].tolist()
+    mask, first, value = span.ring.slots - 1, int(span.reach.first[row]), float(result[row])
     before = column[first & mask]
-    for number in range(first + 1, int(span.reach.last[place]) + 1):
+    for number in range(first + 1, int(span.reach.last[row]) + 1):
         after = column[number & mask]
         if after < before:
             value += before
         before = after
-    result[place] = value
+    result[row] = value
 
 
 def _corrected(result: Floats, read: Floats, steps: Times) -> Floats:
