@@ -25,6 +25,8 @@ from hallkeeper.replay.feed import Feed
 from hallkeeper.replay.findings import Findings
 from hallkeeper.replay.notes import Notes
 from hallkeeper.replay.protective import Protective
+from hallkeeper.replay.quiet import Quiet, split
+from hallkeeper.replay.stages import Stages
 from hallkeeper.replay.window import SharedWindow
 from historian.recording.reader import Recording
 from historian.recording.shape import Segment
@@ -38,7 +40,7 @@ from remediator.signals import signals_of
 from rules.alerts.series import ALERT_SERIES
 from rules.announce import event_of
 from rules.check import names_in
-from rules.engine import Engine
+from rules.engine import AlertTransition, Engine
 from rules.event_follower import COUNTERS_SECONDS
 from rules.events import EventCounters
 from rules.files.model import AlertRule, RecordingRule, RuleSet
@@ -71,6 +73,8 @@ class Plan:
     since_ms: int | None = None
     until_ms: int | None = None
     warm_seconds: float = DEFAULT_WARM_SECONDS
+    plain: bool = False
+    """Without short cuts: every frame alone, every group at every turn. It finds the same, slowly: tests compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +89,23 @@ class Replayed:
     points: int
 
 
-def replay(plan: Plan, progress: Callable[[int], None] = lambda _: None) -> Replayed:
-    """Run it; `progress` hears the virtual time after each segment. Raises `RecordingError` for what cannot be read."""
+def replay(plan: Plan, progress: Callable[[int], None] = lambda _: None, stages: Stages | None = None) -> Replayed:
+    """Run it; `progress` hears the virtual time after each segment, `stages` what each stage costs.
+
+    Raises `RecordingError` for what cannot be read.
+    """
     with tempfile.TemporaryDirectory(prefix="hallkeeper-replay-") as folder:
-        return asyncio.run(_Run(plan, Path(folder)).run(progress))
+        return asyncio.run(_Run(plan, Path(folder), stages or Stages()).run(progress))
 
 
 class _Run:
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, folder: Path, stages: Stages) -> None:
+        self._plan, self._stages = plan, stages
         segments = plan.recording.segments(plan.since_ms, plan.until_ms)
-        self.engine = Engine(plan.rules, boot=BOOT, raw_ms=RAW_MS)
+        self.engine = Engine(plan.rules if plan.plain else split(plan.rules), boot=BOOT, raw_ms=RAW_MS)
+        self._quiet = None if plan.plain else Quiet(self.engine)
+        rules = [rule.uid for group in plan.rules.groups for rule in group.rules]
+        self._order = {uid: place for place, uid in enumerate(rules)}
         self._step_ms = math.gcd(TICK_MS, *(group.group.interval_ms for group in self.engine.groups.values()))
         first = max(segments[0].from_ms, plan.since_ms or 0) if segments else 0
         self._segments = segments
@@ -105,7 +115,7 @@ class _Run:
         self.clock = VirtualClock(start_ms=self._at_ms)
         window = SharedWindow(self.engine.window, _remediators())
         self._window = window
-        self.feed = Feed(self.engine.window)
+        self.feed = Feed(self.engine.window, together=not plan.plain)
         self.notes = Notes(plan.rules, plan.site, self._draw)
         trusted = {
             name: TrustedKey(public=key.public, role=key.role, name=key.name)
@@ -135,7 +145,10 @@ class _Run:
             self._learn(None, *self._before())
             for segment in self._segments:
                 self._learn(segment)
-                self.feed.take(plan.recording.frames(segment))
+                with self._stages("read"):
+                    batch = plan.recording.frames(segment)
+                with self._stages("place"):
+                    self.feed.take(batch)
                 last = segment.until_ms if plan.until_ms is None else min(segment.until_ms, plan.until_ms)
                 await self._through(plan.recording.records(segment), last)
                 progress(self._at_ms)
@@ -158,20 +171,25 @@ class _Run:
         return [one for one in self._plan.recording.manifest.segments if one.until_ms < first]
 
     def _learn(self, *segments: Segment | None) -> None:
-        for segment in segments:
-            for table in self._plan.recording.tables(segment):
-                self.feed.learn(table)
+        with self._stages("learn"):
+            for segment in segments:
+                for table in self._plan.recording.tables(segment):
+                    self.feed.learn(table)
 
     async def _through(self, records: Sequence[Record], last_ms: int) -> None:
         """Step by step to the segment's end; what the bus took by a step is known at that step."""
         waiting = list(reversed(records))
         while self._at_ms <= last_ms:
-            self.feed.until(self._at_ms)
+            with self._stages("place"):
+                self.feed.until(self._at_ms)
             while waiting and waiting[-1].at_ms <= self._at_ms:
                 self._hear(waiting.pop())
             self._tell_counters()
             if self._at_ms >= self._judged_from_ms:
                 self._judge()
+            elif self._quiet is not None:
+                with self._stages("choose"):
+                    self._quiet.look(self._at_ms)
             self._at_ms += self._step_ms
             await self.clock.advance(self._step_ms / 1000)
         self.feed.until(last_ms)
@@ -184,14 +202,28 @@ class _Run:
         now_ms = self._at_ms
         due = self._groups(now_ms)
         if due:
-            for transition in self.engine.evaluate(now_ms, due):
+            for transition in self._evaluated(now_ms, due):
                 self.notes.alert(transition)
                 self._heard(event_of(transition))
         self.engine.drain_recorded()
         if now_ms % COLLECT_MS == 0:
             self.engine.collect(now_ms)
         if now_ms % TICK_MS == 0:
-            self._remediate(now_ms)
+            with self._stages("remediate"):
+                self._remediate(now_ms)
+
+    def _evaluated(self, now_ms: int, due: Sequence[str]) -> list[AlertTransition]:
+        """One pass, its transitions in the order of the rules: models first, so that it is known who has something to see."""
+        if self._quiet is None:
+            with self._stages("rules"):
+                return self.engine.evaluate(now_ms, due)
+        with self._stages("models"):
+            self.engine.evaluate(now_ms, ())
+        with self._stages("choose"):
+            awake = self._quiet.waking(now_ms, due)
+        with self._stages("rules"):
+            found = self.engine.evaluate(now_ms, awake) if awake else []
+        return sorted(found, key=lambda transition: self._order[transition.rule])
 
     def _groups(self, now_ms: int) -> list[str]:
         """Groups whose interval ends now: on a grid that begins at the epoch, so that it never depends on the recording."""
