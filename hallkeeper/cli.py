@@ -23,6 +23,7 @@ VERBS = {
     "recovery": "recovery",
     "bench": "bench",
     "keys": "keys",
+    "playbook": "playbook",
     "record": "record",
     "replay": "replay",
 }
@@ -31,6 +32,7 @@ GROUPS = {
     "site": "The site file: check it, print its schema.",
     "rules": "Rule files: check, test and explain them.",
     "bench": "Measure speed in CPU-seconds against load from another process.",
+    "playbook": "Playbooks: check them, explain one, simulate one in virtual time.",
     "keys": "Signing keys: make one, show its public half.",
 }
 

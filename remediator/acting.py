@@ -1,5 +1,7 @@
 """One act of a course: hold before the gates, admit, send once, read the effect, write the outcome."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from devices.orders import State
@@ -8,14 +10,15 @@ from fleet.errors import HallkeeperError
 from remediator.actuator_client import Answer
 from remediator.attempt import Attempted, attempt, resume
 from remediator.facts import Facts, Proposal, Refusal
-from remediator.gates import Judgement, judge
+from remediator.gates import GateLine, Judgement, judge
+from remediator.gates.blast_radius import takes_place
 from remediator.journal import Journal
 from remediator.outcomes import Cancelled, Outcome, Succeeded
-from remediator.plans import Item, intent_for, proposal_for
+from remediator.plans import Item, NoDevice, intent_for, items_of, proposal_for
 from remediator.playbook import Playbook, Step
-from remediator.records import Intent, StepDone
+from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move
-from remediator.verbs import Verb
+from remediator.verbs import TRAITS, Plane, Verb
 from remediator.world import World
 
 FLUSH_SECONDS = 3.0
@@ -51,7 +54,22 @@ class Acting:
             tries_allowed=step.tries,
             now_ms=world.clock.now_ms(),
         )
-        return proposal, facts, judge(proposal, facts)
+        return proposal, facts, with_price(judge(proposal, facts), state)
+
+    async def would_meet(self, steps: Sequence[Step]) -> list[dict[str, Any]]:
+        """Mode observe: each act of a rung, with the refusal that it would meet now."""
+        would: list[dict[str, Any]] = []
+        for step in steps:
+            if step.act is None or step.each is not None:
+                continue
+            (item,) = items_of(step, self._journal.state, ())
+            try:
+                _, _, judgement = await self.judgement(step, item)
+                refused = None if judgement.refusal is None else judgement.refusal.code
+            except NoDevice:
+                refused = "no_device"
+            would.append({"step": step.name, "verb": step.act.value, "refused": refused})
+        return would
 
     def admit(self, step: Step, item: Item, judged: tuple[Proposal, Facts, Judgement]) -> Intent | Refusal:
         """The last gate: lease, budget and intent in one transaction."""
@@ -69,7 +87,8 @@ class Acting:
             now_ms=self._world.clock.now_ms(),
             boottime_ns=self._world.clock.boottime_ns(),
         )
-        return self._journal.admit(intent, judgement, facts.budgets, self._journal.state.step) or intent
+        budgets = facts.budgets if takes_place(proposal) else ()
+        return self._journal.admit(intent, judgement, budgets, self._journal.state.step) or intent
 
     async def carry_out(self, step: Step, item: Item, intent: Intent) -> Outcome:
         """From the durable intent to the durable outcome."""
@@ -111,8 +130,10 @@ class Acting:
         sent_at_ms = attempted.sent_at_ms or intent.created_at_ms
         if intent.verb is Verb.CHECKPOINT:
             return self._checkpoint_lesson(intent, attempted, sent_at_ms)
-        if intent.verb in {Verb.POWER_ON, Verb.RACK_POWER_ON} and isinstance(attempted.outcome, Succeeded):
+        if intent.verb in _SWITCH_ON and isinstance(attempted.outcome, Succeeded):
             return {"on_sent_at_ms": sent_at_ms, "on_proven_at_ms": self._world.clock.now_ms()}
+        if intent.verb is Verb.BMC_COLD_RESET:
+            return {"reset_sent_at_ms": sent_at_ms}
         return {}
 
     def _checkpoint_lesson(self, intent: Intent, attempted: Attempted, sent_at_ms: int) -> dict[str, Any]:
@@ -126,6 +147,10 @@ class Acting:
             "jobs_acknowledged": acknowledged >= set(memory.get("jobs", {})),
             "jobs_deadline_ms": max(deadline_ms, int(memory.get("jobs_deadline_ms", 0))),
         }
+
+
+_SWITCH_ON = frozenset({Verb.POWER_ON, Verb.RACK_POWER_ON, Verb.OUTLET_ON, Verb.REBOOT})
+"""After these a machine boots: what counts as a new boot counts from their sending."""
 
 
 class Hears:
@@ -144,8 +169,18 @@ class Hears:
         self._world.ledger.sent(self._intent.intent_id, sent_at_ms, answer.state.value)
 
 
+def with_price(judgement: Judgement, state: Remediation) -> Judgement:
+    """The decision record says what the rung costs, beside what the gates say."""
+    chosen = state.memory.get("ladder", ())
+    if not chosen:
+        return judgement
+    return replace(judgement, lines=(*judgement.lines, GateLine("price", True, str(chosen[-1]["text"]))))
+
+
 def _key_of(intent: Intent) -> str:
     """The item that an intent was for (`plans.items_of`)."""
+    if intent.target != intent.device and TRAITS[intent.verb].plane is Plane.PDU:
+        return f"{intent.device}#{intent.arguments['outlet']}"
     match intent.verb:
         case Verb.EVICT | Verb.EVICT_OVERRIDE | Verb.DELETE_POD:
             return str(intent.arguments["uid"])

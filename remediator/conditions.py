@@ -27,6 +27,8 @@ class Scene:
     gpus: int
     idle_watts: float
     effect_latency_ms: int
+    bmc: Meter | None = None
+    alerting: bool = True
 
 
 def judged(condition: Condition, scene: Scene, memory: Mapping[str, Any]) -> Finding:
@@ -48,7 +50,7 @@ def _runs_elsewhere(pod: Pod, node: str) -> bool:
 
 
 def _stays_on(scene: Scene, memory: Mapping[str, Any]) -> Finding:
-    on_at = int(memory["on_sent_at_ms"])
+    on_at = int(memory.get("on_sent_at_ms", 0))
     proven_at = int(memory.get("on_proven_at_ms", on_at))
     off = off_proven(scene.outlets, proven_at, scene.idle_watts)
     if off.verdict is Verdict.PROVEN:
@@ -59,7 +61,7 @@ def _stays_on(scene: Scene, memory: Mapping[str, Any]) -> Finding:
 
 
 def _new_boot(scene: Scene, memory: Mapping[str, Any]) -> Finding:
-    on_at = int(memory["on_sent_at_ms"])
+    on_at = int(memory.get("on_sent_at_ms", 0))
     rows = scene.uptime.measured_after(on_at)
     if not rows:
         return Finding(Verdict.OPEN, text="its agent does not answer yet")
@@ -86,10 +88,33 @@ def _all_gpus(scene: Scene, memory: Mapping[str, Any]) -> Finding:
     return Finding(Verdict.OPEN, text=f"{counts[-1] if counts else 'no'} of {scene.gpus} GPUs seen")
 
 
+def _bmc_answers(scene: Scene, memory: Mapping[str, Any]) -> Finding:
+    rows = scene.bmc.measured_after(int(memory.get("reset_sent_at_ms", 0))) if scene.bmc is not None else ()
+    if len(rows) >= 2:
+        return Finding(Verdict.PROVEN, text="its BMC answers")
+    return Finding(Verdict.OPEN, text="its BMC does not answer yet")
+
+
+def _alert_clear(scene: Scene, _memory: Mapping[str, Any]) -> Finding:
+    if scene.alerting:
+        return Finding(Verdict.OPEN, text="its alert still fires")
+    return Finding(Verdict.PROVEN, text="its alert does not fire any more")
+
+
+def _rest(scene: Scene, memory: Mapping[str, Any]) -> Finding:
+    left_ms = int(memory.get("wait_until_ms", 0)) - scene.now_ms
+    if left_ms > 0:
+        return Finding(Verdict.OPEN, text=f"{left_ms / 1000:.0f} s to go")
+    return Finding(Verdict.PROVEN, text="its time is over")
+
+
 _CONDITIONS: dict[Condition, Callable[[Scene, Mapping[str, Any]], Finding]] = {
     Condition.REPLACEMENT_RUNNING: _replacement_running,
     Condition.STAYS_ON: _stays_on,
     Condition.NEW_BOOT: _new_boot,
     Condition.NODE_READY: _node_ready,
     Condition.ALL_GPUS: _all_gpus,
+    Condition.BMC_ANSWERS: _bmc_answers,
+    Condition.ALERT_CLEAR: _alert_clear,
+    Condition.REST: _rest,
 }

@@ -8,14 +8,15 @@ from typing import Any
 
 from remediator.acting import Acting
 from remediator.attempt import to_the_end
+from remediator.climb import Climb
 from remediator.conditions import judged
 from remediator.facts import Approval, Refusal
 from remediator.gates import Judgement
 from remediator.half_done import leftovers
 from remediator.journal import Journal
-from remediator.outcomes import Cancelled, Outcome, Succeeded, TransientFailure
+from remediator.outcomes import Cancelled, Outcome, PermanentFailure, Succeeded, TransientFailure
 from remediator.plans import Item, NoDevice, items_of, plan_hash
-from remediator.playbook import Otherwise, Playbook, Step
+from remediator.playbook import Condition, Each, Ends, OnClear, Otherwise, Playbook, Step
 from remediator.proof import Finding, Verdict
 from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move, Phase
@@ -30,6 +31,8 @@ AGAIN_SECONDS = 2.0
 """Before a further try of what had no effect (default to tune)."""
 SKIPPED = "Skipped"
 """A step that found its goal reached by somebody else: it is not taken back later."""
+HANDED_OVER = "handed_over"
+"""Reason of a remedy that ended, as it was meant to, with a person."""
 _CUTS = frozenset(verb.value for verb, traits in TRAITS.items() if traits.cuts)
 _READ_FIRST = frozenset({Verb.CORDON, Verb.UNCORDON, Verb.TAINT_OUT_OF_SERVICE, Verb.UNTAINT_OUT_OF_SERVICE})
 """What a person may have done before us."""
@@ -43,6 +46,7 @@ class Course:
         self._world = world
         self._journal = Journal(state, world)
         self._acting = Acting(self._journal, playbook, world)
+        self._ladder = Climb(playbook, world)
 
     @property
     def state(self) -> Remediation:
@@ -95,18 +99,29 @@ class Course:
             return True
         if self._obey():
             return False
-        jobs = await self._world.looks.jobs_on(self.state.target)
+        jobs = await self._world.looks.jobs_on(self.state.target) if _asks_for_jobs(self.playbook) else {}
         if jobs is None:
             why = Refusal("scheduler_unread", f"what runs on {self.state.target} cannot be read")
             self._journal.refuse(Judgement((), "scheduler", why))
             return False
-        self._journal.note(memory={**self.state.memory, "jobs": jobs}, plan=plan_hash(self.playbook, self.state.target))
+        return self._climb(jobs=jobs)
+
+    def _climb(self, **learnt: Any) -> bool:
+        """On to the next rung, with its price written down and a plan that a person would have to agree to anew."""
+        chosen = self._ladder.next(self.state)
+        if chosen is None:
+            return False
+        memory = {**self.state.memory, **learnt, "ladder": [*self.state.memory.get("ladder", ()), chosen]}
+        plan = plan_hash(self.playbook, self.state.target)
+        self._journal.note(rung=chosen["place"], step=0, memory=memory, plan=plan)
         return True
 
     def _obey(self) -> bool:
         """Follow what the incident or a person wants; true where that ended the remediation or changed its way."""
         wish = self._world.wish(self.state)
         if wish is None or "giving_back" in self.state.memory:
+            return False
+        if wish.cleared and self.state.acted and self.playbook.on_clear is OnClear.GO_ON:
             return False
         if not self.state.acted:
             outcome = "Superseded" if wish.move is Move.SUPERSEDE else "Cancelled"
@@ -121,7 +136,10 @@ class Course:
         giving_back = self.state.memory.get("giving_back")
         if self.state.phase is not Phase.PENDING:
             self._journal.move(Move.STEP_DONE)
-        if giving_back is None:
+        if giving_back is None and self.playbook.ladder[self.state.rung].ends is Ends.HANDED_OVER:
+            text = f"a person has it from here{leftovers(self.state)}"
+            self._journal.move(Move.ESCALATE, outcome="Succeeded", reason_code=HANDED_OVER, reason_text=text)
+        elif giving_back is None:
             self._journal.move(Move.FINISH, outcome="Succeeded", reason_code="", reason_text="")
         else:
             self._journal.move(Move.CANCEL, outcome="Cancelled", reason_code="cancelled", reason_text=str(giving_back))
@@ -162,7 +180,8 @@ class Course:
         until_ms = int(self.state.memory["wait_until_ms"])
         while True:
             now_ms = self._world.clock.now_ms()
-            scene = await self._world.looks.scene(self.state.target, self.state.memory, now_ms)
+            alerting = self._world.alerting(self.state)
+            scene = await self._world.looks.scene(self.state.target, self.state.memory, now_ms, alerting=alerting)
             finding = judged(step.wait, scene, self.state.memory)
             if finding.verdict is not Verdict.OPEN or now_ms >= until_ms:
                 return finding
@@ -181,13 +200,14 @@ class Course:
 
     async def _items(self, step: Step) -> tuple[Item, ...]:
         """What is left to do of the step: pods as the cluster has them now, less what was done already."""
-        pods = await self._world.looks.workload(self.state.target) if step.each else ()
+        pods = await self._world.looks.workload(self.state.target) if step.each is Each.PODS else ()
         ended = {
             done.item
             for done in self.state.done
             if (done.rung, done.step) == (self.state.rung, step.name) and (done.outcome == "Succeeded" or done.final)
         }
-        return tuple(item for item in items_of(step, self.state, pods or ()) if item.key not in ended)
+        items = items_of(step, self.state, pods or (), self._world.site)
+        return tuple(item for item in items if item.key not in ended)
 
     async def _do(self, step: Step, item: Item) -> bool:
         """One object of a step to its end; false where the course goes another way."""
@@ -226,7 +246,8 @@ class Course:
                 return None
             judgement = asked[2]
             if judgement.refusal is None and self.state.mode is Mode.OBSERVE:
-                await self._would_have(judgement)
+                steps = self.playbook.ladder[self.state.rung].steps
+                self._journal.observe(judgement, await self._acting.would_meet(steps))
                 return None
             answer = judgement.refusal or self._acting.admit(step, item, asked)
             if isinstance(answer, Intent):
@@ -252,17 +273,6 @@ class Course:
         self._journal.move(move, outcome="Cancelled", reason_code="approval_expired", reason_text=text)
         return True
 
-    async def _would_have(self, judgement: Judgement) -> None:
-        """Mode observe: the same record, flagged, with what each step would meet now."""
-        would: list[dict[str, Any]] = []
-        for step in self.playbook.ladder[self.state.rung].steps:
-            if step.act is None or step.each is not None:
-                continue
-            asked = await self._acting.judgement(step, Item("", {"node": str(self.state.target)}))
-            refusal = asked[2].refusal
-            would.append({"step": step.name, "verb": step.act.value, "refused": refusal.code if refusal else None})
-        self._journal.observe(judgement, would)
-
     # ends
 
     def _failed(self, step: Step, outcome: Outcome) -> bool:
@@ -274,10 +284,15 @@ class Course:
         if self.state.phase is Phase.VERIFYING:
             entry = self._entry(step, outcome.name, outcome.text)
             self._journal.move(Move.STEP_FAILED, done=(*self.state.done, entry), outcome=outcome.name)
-        further = self.state.rung + 1 < len(self.playbook.ladder)
-        if step.otherwise is Otherwise.NEXT_RUNG and further and isinstance(outcome, TransientFailure):
-            self._journal.note(rung=self.state.rung + 1, step=0)
+        without_effect = isinstance(outcome, TransientFailure | PermanentFailure)
+        if step.otherwise is Otherwise.NEXT_RUNG and without_effect and self._climb():
             return False
         text = f"{step.name}: {outcome.text}{leftovers(self.state)}"
         self._journal.move(Move.ESCALATE, outcome=outcome.name, reason_code=outcome.name, reason_text=text)
         return False
+
+
+def _asks_for_jobs(playbook: Playbook) -> bool:
+    """Whether any step is about the jobs of the target: only then what runs there must be known."""
+    steps = [step for rung in playbook.ladder for step in rung.steps]
+    return any(step.each in {Each.JOBS, Each.PODS} or step.wait is Condition.REPLACEMENT_RUNNING for step in steps)

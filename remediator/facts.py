@@ -79,6 +79,7 @@ class Instrument(StrEnum):
     EXPORTER = "exporter"
     FABRIC = "fabric"
     SCHEDULER = "scheduler"
+    COOLANT_METER = "coolant_meter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

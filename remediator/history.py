@@ -52,9 +52,18 @@ def history_of(
         window_left_seconds=max(0.0, _open_until(mine) - now_ms) / 1000,
         tries=tries,
         tries_allowed=tries_allowed,
-        cycles_day=sum(i.verb in _CYCLES and _sent(i) and i.created_at_ms > now_ms - DAY_MS for i in mine),
+        cycles_day=len(_cycles(mine, now_ms) - {(state.remediation_id, state.step_name)}),
         remediations_week=len({i.remediation_id for i in mine if _sent(i)} | {state.remediation_id}),
     )
+
+
+def _cycles(intents: Sequence[Intent], now_ms: int) -> set[tuple[str, str]]:
+    """Power cycles of a day: a step that switched several outlets is one, what a device refused is none."""
+    return {
+        (i.remediation_id, i.step)
+        for i in intents
+        if i.verb in _CYCLES and _sent(i) and i.wire_state != "refused" and i.created_at_ms > now_ms - DAY_MS
+    }
 
 
 def traffic_of(device: AssetId, verb: Verb, intents: Sequence[Intent], *, lane: Lane, now_ms: int) -> Traffic:

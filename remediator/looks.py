@@ -5,7 +5,7 @@ from typing import Any
 
 from devices.orders import POWER_GOALS
 from fleet.errors import HallkeeperError
-from fleet.model import AssetId, Site
+from fleet.model import AssetId, Kind, Site
 from remediator.attempt import Look
 from remediator.cluster import NodeObject, Pod
 from remediator.conditions import Scene
@@ -104,21 +104,23 @@ class Looks:
             f"job {name} {'suspended' if wanted else 'resumed'}", None if job is None else job.suspended is wanted
         )
 
-    async def scene(self, target: AssetId, memory: Mapping[str, Any], now_ms: int) -> Scene:
+    async def scene(self, target: AssetId, memory: Mapping[str, Any], now_ms: int, *, alerting: bool = True) -> Scene:
         """What a waiting step sees of its node now."""
         node = self._site.asset(target)
         since_ms = int(memory.get("on_sent_at_ms", now_ms)) - LOOK_BACK_MS
         return Scene(
             now_ms=now_ms,
-            node=await self._sight.node_object(target),
+            node=await self._sight.node_object(target) if node.kind is Kind.NODE else None,
             job_pods={job: await self._pods_of(job) for job in sorted(memory.get("jobs", {}))},
-            outlets=self._sight.outlet_meters(target, since_ms),
+            outlets=self._sight.outlet_meters(target, since_ms) if node.kind is Kind.NODE else (),
             uptime=self._sight.meter("agent_up_seconds", {"asset": target}, since_ms),
             gpu_count=self._sight.meter("agent_gpu_count", {"asset": target}, since_ms),
             name=str(target),
             gpus=int(node.ratings.get("gpus", 0)),
             idle_watts=node.ratings.get("idle_watts", 0.0),
             effect_latency_ms=round(node.effect_latency_seconds * 1000),
+            bmc=self._sight.meter("bmc_power_state", {"asset": target}, now_ms - LOOK_BACK_MS * 30),
+            alerting=alerting,
         )
 
     async def goal_met(self, verb: Verb, target: AssetId) -> bool:
@@ -126,14 +128,20 @@ class Looks:
         return _shows(verb, await self._sight.node_object(target)).verdict is Verdict.PROVEN
 
     async def workload(self, target: AssetId) -> tuple[Pod, ...] | None:
-        """Pods of work on the node; None when the scheduler cannot be read."""
-        return await self._sight.workload(target)
+        """Pods of work on the node, or on every node below the target; None when the scheduler cannot be read."""
+        found: list[Pod] = []
+        for node in sorted(self._site.graph.nodes_in(target)):
+            pods = await self._sight.workload(node)
+            if pods is None:
+                return None
+            found += pods
+        return tuple(found)
 
     async def jobs_on(self, target: AssetId) -> dict[str, int] | None:
-        """Each job with a pod on the node and how many pods it has in all; None when that cannot be read."""
+        """Each job with a pod on the target and how many pods it has in all; None when that cannot be read."""
         if self._sight.cluster is None:
             return {}
-        pods = await self._sight.workload(target)
+        pods = await self.workload(target)
         if pods is None:
             return None
         jobs = sorted({pod.job for pod in pods if pod.job is not None})

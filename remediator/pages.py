@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from fleet.model import Site
-from remediator.causes import SILENCES, is_cause
+from remediator.causes import SILENCES, Symptom, is_cause
 from remediator.incidents import Incident, Standing, treatable
-from remediator.playbook import Playbook
 from remediator.transitions import Phase
 
 SYMPTOM_PATIENCE_MS = 30_000
@@ -13,20 +12,22 @@ SYMPTOM_PATIENCE_MS = 30_000
 STILL_FIRING_MS = 900_000
 """A remedy that succeeded has this long to make its alert go away; rules on events look ten minutes back."""
 
-Answers = Callable[[str], Playbook | None]
+Answered = Callable[[Symptom, Incident], bool]
 
 
-def page_reason(incident: Incident, now_ms: int, *, site: Site, answers: Answers) -> str | None:
+def page_reason(incident: Incident, now_ms: int, *, site: Site, answers: Answered) -> str | None:
     """Why a person must be told now; None while automation is at work or nothing is grave."""
     for standing in incident.remediations.values():
-        reason = _remediation(standing, now_ms)
+        reason = _remediation(standing, now_ms, incident.severity)
         if reason is not None:
             return reason
     return _unremedied(incident, now_ms, site, answers)
 
 
-def _remediation(standing: Standing, now_ms: int) -> str | None:
+def _remediation(standing: Standing, now_ms: int, severity: str) -> str | None:
     where = f"{standing.playbook} on {standing.target}"
+    if standing.reason_code == "handed_over":
+        return f"{where}: {standing.reason_text}" if severity == "critical" else None
     if standing.phase in {Phase.ESCALATED, Phase.FAILED}:
         return f"{where} gave up: {standing.reason_text}"
     if standing.phase is Phase.AWAITING_APPROVAL:
@@ -45,7 +46,7 @@ REFUSED_MS = 60_000
 """What is refused for a minute will not come by itself (default to tune)."""
 
 
-def _unremedied(incident: Incident, now_ms: int, site: Site, answers: Answers) -> str | None:
+def _unremedied(incident: Incident, now_ms: int, site: Site, answers: Answered) -> str | None:
     """A grave alert that nothing answers, that is only observed, or that a remedy did not end."""
     if incident.severity != "critical" or not incident.active:
         return None
@@ -58,7 +59,7 @@ def _unremedied(incident: Incident, now_ms: int, site: Site, answers: Answers) -
         if standing.phase is Phase.SUCCEEDED and now_ms - standing.updated_at_ms >= STILL_FIRING_MS:
             return f"{standing.playbook} on {standing.target} succeeded, and its alert still fires"
     answered = any(standing.phase is not Phase.SUPERSEDED for standing in standings.values())
-    if answered or any(answers(alert.rule) is not None for alert in treatable(incident, site)):
+    if answered or any(answers(alert, incident) for alert in treatable(incident, site)):
         return None
     root = incident.cause
     patience = 0 if is_cause(root, site) or not root.alertname.endswith(SILENCES) else SYMPTOM_PATIENCE_MS

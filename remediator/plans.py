@@ -1,12 +1,13 @@
 """From a step to what exactly is commanded: which device, which object, which arguments; pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bus.identity import derived_id
 from fleet.errors import HallkeeperError
 from fleet.model import AssetId, Kind, Site, Wire
+from remediator.actions import ACTIONS
 from remediator.cluster import Pod
 from remediator.facts import Proposal
 from remediator.playbook import Each, Playbook, Step
@@ -23,14 +24,25 @@ class NoDevice(HallkeeperError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object of a step: the node itself, or one of its pods or jobs."""
+    """One object of a step: the target itself, one of its pods or jobs, or one of the nodes below it."""
 
     key: str
     arguments: Mapping[str, Any]
+    target: AssetId | None = None
+    """What the gates are asked about, where that is not the remediation's own target."""
+    device: AssetId | None = None
+    """What is commanded, where the verb alone does not tell."""
 
 
-def items_of(step: Step, state: Remediation, pods: Sequence[Pod]) -> tuple[Item, ...]:
-    """What the step is done to, once each."""
+def items_of(step: Step, state: Remediation, pods: Sequence[Pod], site: Site | None = None) -> tuple[Item, ...]:
+    """What the step is done to, once each; the site is needed for what is not the target itself."""
+    assert step.act is not None
+    found = _objects(step, step.act, state, pods, site)
+    with_ours = step.arguments
+    return tuple(replace(item, arguments={**item.arguments, **with_ours}) for item in found) if with_ours else found
+
+
+def _objects(step: Step, verb: Verb, state: Remediation, pods: Sequence[Pod], site: Site | None) -> tuple[Item, ...]:
     node = str(state.target)
     match step.each:
         case Each.PODS:
@@ -40,11 +52,38 @@ def items_of(step: Step, state: Remediation, pods: Sequence[Pod]) -> tuple[Item,
             )
         case Each.JOBS:
             jobs = sorted(state.memory.get("jobs", {}))
-            return tuple(Item(job, {"job": job, "deadline_seconds": step.within_seconds}) for job in jobs)
+            return tuple(Item(job, _job_arguments(verb, job, step.within_seconds)) for job in jobs)
+        case Each.NODES | Each.OUTLETS | Each.COOLERS:
+            assert site is not None
+            return tuple(_below(step.each, state.target, site))
         case None:
-            assert step.act is not None
-            scheduled = TRAITS[step.act].plane in {Plane.SCHEDULER, Plane.SLURM}
-            return (Item("", {"node": node} if scheduled else {}),)
+            return (Item("", {"node": node} if _names_node(verb) else {}),)
+
+
+def _names_node(verb: Verb) -> bool:
+    """Verbs of a scheduler that are about a node say which."""
+    return TRAITS[verb].plane in {Plane.SCHEDULER, Plane.SLURM} and "queue" not in ACTIONS[verb].arguments
+
+
+def _job_arguments(verb: Verb, job: str, within_seconds: float) -> dict[str, Any]:
+    if "namespace" in ACTIONS[verb].arguments:
+        namespace, _, name = job.partition("/")
+        return {"namespace": namespace, "job": name}
+    return {"job": job, "deadline_seconds": within_seconds}
+
+
+def _below(each: Each, target: AssetId, site: Site) -> Iterator[Item]:
+    """Nodes at or below the target, outlets of a node, or the cooling units that it is or hangs on."""
+    if each is Each.NODES:
+        for name in sorted(site.graph.nodes_in(target)):
+            yield Item(str(name), {}, target=name)
+    elif each is Each.OUTLETS:
+        for outlet in site.graph.outlets_of(target):
+            yield Item(str(outlet.id), {"outlet": outlet.labels["outlet"]}, device=AssetId(outlet.labels["pdu"]))
+    else:
+        units = {target} | site.graph.upstream(target)
+        for name in sorted(unit for unit in units if site.asset(unit).kind is Kind.CDU):
+            yield Item(str(name), {}, target=name, device=name)
 
 
 def device_of(verb: Verb, target: AssetId, site: Site, arguments: Mapping[str, Any]) -> AssetId:
@@ -79,8 +118,9 @@ def proposal_for(step: Step, item: Item, state: Remediation, playbook: Playbook,
         mode=state.mode,
         cause=playbook.cause,
         verb=step.act,
-        target=state.target,
-        device=device_of(step.act, state.target, site, item.arguments),
+        target=item.target or state.target,
+        device=item.device or device_of(step.act, item.target or state.target, site, item.arguments),
+        release=step.gives_back,
     )
 
 

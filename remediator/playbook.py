@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fleet.model import Domain
-from remediator.verbs import Cause, Lane, Mode, Verb
+from fleet.faults import Action
+from fleet.model import Domain, Kind
+from remediator.verbs import TRAITS, ActionClass, Cause, Lane, Mode, Verb
 
 
 class Condition(StrEnum):
@@ -18,6 +19,11 @@ class Condition(StrEnum):
     NEW_BOOT = "new_boot"
     NODE_READY = "node_ready"
     ALL_GPUS = "all_gpus"
+    BMC_ANSWERS = "bmc_answers"
+    ALERT_CLEAR = "alert_clear"
+    """The alert that asked for the remedy does not fire any more."""
+    REST = "rest"
+    """Nothing but time: `within_seconds` of it, and then it holds."""
 
 
 class Otherwise(StrEnum):
@@ -26,7 +32,7 @@ class Otherwise(StrEnum):
     ESCALATE = "escalate"
     NEXT_RUNG = "next_rung"
     CONTINUE = "continue"
-    """For waits, and for acts on each of several: the next step has its own gate."""
+    """For waits, for acts on each of several, and for what only tells people: the next step has its own gate."""
 
 
 class Each(StrEnum):
@@ -34,10 +40,33 @@ class Each(StrEnum):
 
     PODS = "pods"
     JOBS = "jobs"
+    NODES = "nodes"
+    """Every node at or below the target."""
+    OUTLETS = "outlets"
+    """Every outlet of the node, on both feeds."""
+    COOLERS = "coolers"
+    """The cooling unit that the target is, or those that cool it."""
+
+
+class OnClear(StrEnum):
+    """What is done when the alert ends by itself after something was done."""
+
+    GIVE_BACK = "give_back"
+    """The node is given back; what was not begun is not begun."""
+    GO_ON = "go_on"
+    """That was the purpose: the steps go on to their end."""
+
+
+class Ends(StrEnum):
+    """What the last step of a rung means."""
+
+    HEALED = "healed"
+    HANDED_OVER = "handed_over"
+    """A person has it from here."""
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -57,13 +86,20 @@ class Step(_Strict):
     otherwise: Otherwise = Otherwise.ESCALATE
     undoes: Name | None = None
     """The step that it takes back: left out where that one changed nothing, because a person had done it before."""
+    arguments: Annotated[Mapping[str, str | float | int | bool], Field(alias="with")] = {}
+    """What the verb needs beside its object: `watts` of a cap, `text` of a page."""
+    gives_back: bool = False
+    """It takes an earlier limit away: load comes back, so headroom is asked, and no breaker blocks it."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Step":
         if (self.act is None) == (self.wait is None):
             raise ValueError("a step has either `act` or `wait`")
-        if self.act is not None and self.otherwise is Otherwise.CONTINUE and self.each is None:
+        tells = self.act is not None and TRAITS[self.act].class_ is ActionClass.A0
+        if self.act is not None and self.otherwise is Otherwise.CONTINUE and self.each is None and not tells:
             raise ValueError("an act that failed satisfies nothing: `otherwise: continue` is for waits")
+        if self.wait is not None and (self.arguments or self.each is not None):
+            raise ValueError("a wait has neither `with` nor `each`")
         return self
 
 
@@ -77,7 +113,35 @@ class Rung(_Strict):
     """One rung of the ladder."""
 
     rung: Name
+    of: Name | None = None
+    """The playbook that it comes from, where that one follows (`then`)."""
+    otherwise: Otherwise = Otherwise.ESCALATE
+    """For its steps that say nothing themselves."""
+    reversible: bool = False
+    """What it does can be taken back and ends no job: such rungs come first."""
+    seconds: Seconds = 600
+    """How long the GPUs that it takes are out (default to tune; counts for the price)."""
+    success: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """How often it helps, until this site has measured it on this hardware (default to tune)."""
+    after: tuple[Name, ...] = ()
+    """Only once each of these was tried."""
+    actions: tuple[Action, ...] = ()
+    """What fault tables may ask for that begins here: weaker rungs are left out."""
+    ends: Ends = Ends.HEALED
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=40)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, given: Any) -> Any:
+        """Steps that say nothing about failure fail as the rung says."""
+        if not isinstance(given, dict) or "otherwise" not in given or not isinstance(given.get("steps"), list):
+            return given
+        word = given["otherwise"]
+        steps = [
+            {**step, "otherwise": word} if isinstance(step, dict) and "otherwise" not in step else step
+            for step in given["steps"]
+        ]
+        return {**given, "steps": steps}
 
     @model_validator(mode="after")
     def _names(self) -> "Rung":
@@ -121,6 +185,14 @@ class Shed(_Strict):
         return self
 
 
+class FaultKind(StrEnum):
+    """Whose table of codes decides."""
+
+    XID = "xid"
+    SXID = "sxid"
+    DCGM = "dcgm"
+
+
 class Playbook(_Strict):
     """One playbook as its file says it is."""
 
@@ -129,13 +201,37 @@ class Playbook(_Strict):
     lane: Lane
     cause: Cause
     mode: Mode = Mode.OBSERVE
-    rules: Annotated[tuple[str, ...], Field(min_length=1)]
+    ceiling: Mode = Mode.ENFORCE
+    """Never further than this, whatever the settings say: `approve` where a person must always agree."""
+    code: Annotated[str, Field(pattern=r"^P-[A-Z]{2,6}$")] | None = None
+    """Its name in the reference."""
+    rules: tuple[str, ...] = ()
+    targets: Annotated[tuple[Kind, ...], Field(min_length=1)] = (Kind.NODE,)
+    """What it can be done to; an alert about anything else is a person's."""
+    faults: Mapping[FaultKind, Mapping[str, str]] = {}
+    """By kind of fault: rules whose code decides, with the code where no label has it. It answers them when the tables of
+    faults ask for one of its `actions`."""
+    actions: tuple[Action, ...] = ()
+    on_clear: OnClear = OnClear.GIVE_BACK
     hold_down_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
     cool_down_seconds: Annotated[float, Field(ge=0, le=86_400)] = 900
     approval_ttl_seconds: Seconds = 900
     page_after_refused_seconds: Seconds = 60
     ladder: tuple[Rung, ...] = ()
     shed: Shed | None = None
+
+    @model_validator(mode="after")
+    def _rungs(self) -> "Playbook":
+        names = [rung.rung for rung in self.ladder]
+        for place, rung in enumerate(self.ladder):
+            if rung.rung in names[:place]:
+                raise ValueError(f"two rungs are named {rung.rung!r}")
+            unknown = [name for name in rung.after if name not in names or name == rung.rung]
+            if unknown:
+                raise ValueError(f"rung {rung.rung!r} comes after {unknown[0]!r}, which is no other rung")
+        if bool(self.faults) != bool(self.actions):
+            raise ValueError("`faults` (rules whose code decides) and `actions` (what codes ask for) go together")
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> "Playbook":
@@ -172,12 +268,9 @@ def mode_for(
     named = [chosen.domains[str(domain.id)] for domain in domains if str(domain.id) in chosen.domains]
     mode = named[0] if named else chosen.default or playbook.mode
     ceiling = Mode.ENFORCE if may_enforce and ours else Mode.APPROVE
-    return min(mode, ceiling, key=_RANK.__getitem__)
+    return min(mode, ceiling, playbook.ceiling, key=_RANK.__getitem__)
 
 
 def answering(playbooks: Sequence[Playbook], rule: str, lane: Lane = Lane.CORRECTIVE) -> Playbook | None:
     """The playbook that answers a rule; the loader has seen to it that there is one at most."""
     return next((book for book in playbooks if rule in book.rules and book.lane is lane), None)
-
-
-FileKind = Literal["playbook", "pieces"]

@@ -11,13 +11,15 @@ import structlog
 from bus.events import AlertEvent, encode_event
 from bus.topics import INCIDENTS
 from fleet.clock import Clock
-from fleet.model import AssetId, Site
+from fleet.faults import load_faults
+from fleet.model import AssetId, Kind, Site
 from remediator.around import Around, remembered
 from remediator.attempt import Bench
-from remediator.causes import FREEZE, is_cause
+from remediator.causes import FREEZE, Symptom, is_cause
 from remediator.course import Course
 from remediator.fact_source import FactSource, Surroundings
 from remediator.facts import Approval
+from remediator.fault_answers import Answers
 from remediator.gauges import Gauges
 from remediator.incident_book import IncidentBook
 from remediator.incidents import Incident
@@ -29,7 +31,7 @@ from remediator.own_alerts import DISBELIEVED, STUMBLED, OwnAlert
 from remediator.pages import page_reason
 from remediator.playbook import Playbook, PlaybookModes, answering
 from remediator.records import Remediation
-from remediator.remedies import due, inhibited_by, wish_of
+from remediator.remedies import alerting, due, inhibited_by, wish_of
 from remediator.sight import Sight
 from remediator.standstill import Standstill
 from remediator.switches import Switches
@@ -96,7 +98,9 @@ class Reign:
             flush=charter.outbox.flush,
             wish=self._wish,
             told=self._told,
+            alerting=lambda state: alerting(state, self.book),
         )
+        self._answers = Answers(charter.playbooks, load_faults(), charter.site)
 
     # heard
 
@@ -194,15 +198,16 @@ class Reign:
             alert.asset
             for incident in self.book.open
             for alert in incident.active
-            if alert.named and answering(self._charter.playbooks, alert.rule) is not None
+            if self._site.asset(alert.asset).kind is Kind.NODE and self._answers.of(alert, incident.active) is not None
         )
 
     def _page_reason(self, incident: Incident, now_ms: int) -> str | None:
-        return page_reason(incident, now_ms, site=self._site, answers=self._answers)
+        return page_reason(incident, now_ms, site=self._site, answers=self._answered)
 
-    def _answers(self, rule: str) -> Playbook | None:
-        books = self._charter.playbooks
-        return answering(books, rule) or answering(books, rule, Lane.PROTECTIVE)
+    def _answered(self, alert: Symptom, incident: Incident) -> bool:
+        """Whether a playbook may do something about an alert, in either lane."""
+        protective = answering(self._charter.playbooks, alert.rule, Lane.PROTECTIVE)
+        return protective is not None or self._answers.of(alert, incident.active) is not None
 
     def publish(self) -> None:
         """What changed in the incidents, durable first; the bus hears of everything that waits."""
@@ -229,7 +234,7 @@ class Reign:
     def _due(self, incident: Incident, busy: Sequence[str], now_ms: int) -> list[Remediation]:
         return due(
             incident,
-            self._charter.playbooks,
+            self._answers,
             self._charter.modes,
             site=self._site,
             busy=busy,

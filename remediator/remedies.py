@@ -1,12 +1,16 @@
 """Which remediation an incident gets, how far it may go, and what the incident later wants of it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from fleet.model import Kind, Site
+import msgspec
+
+from fleet.faults import Action
+from fleet.model import Site
 from remediator.causes import Symptom
+from remediator.fault_answers import Answers
 from remediator.incident_book import IncidentBook
 from remediator.incidents import Incident, treatable
-from remediator.playbook import Playbook, PlaybookModes, answering, mode_for
+from remediator.playbook import Playbook, PlaybookModes, mode_for
 from remediator.records import Remediation, remediation_id_of
 from remediator.transitions import Move, Phase
 from remediator.verbs import Mode
@@ -20,7 +24,7 @@ _AGAIN = frozenset({Phase.SUCCEEDED, Phase.SUPERSEDED})
 
 def due(
     incident: Incident,
-    playbooks: Sequence[Playbook],
+    answers: Answers,
     modes: Mapping[str, PlaybookModes],
     *,
     site: Site,
@@ -34,8 +38,8 @@ def due(
     found: list[Remediation] = []
     taken = set(busy)
     for alert in treatable(incident, site):
-        book = answering(playbooks, alert.rule)
-        if book is None or alert.asset in taken or site.asset(alert.asset).kind is not Kind.NODE:
+        book = answers.of(alert, incident.active)
+        if book is None or alert.asset in taken:
             continue
         ordinal = _ordinal(incident, book, alert)
         if ordinal is None:
@@ -43,7 +47,9 @@ def due(
         may = may_enforce.get(book.playbook, False)
         ours = not alert.rule.startswith(FOREIGN)
         mode = mode_for(book, modes, site.graph.domains_of(alert.asset), may_enforce=may, ours=ours)
-        found.append(_opened(incident, book, alert, ordinal, Mode.OBSERVE if observe_only else mode, epoch, now_ms))
+        state = _opened(incident, book, alert, ordinal, Mode.OBSERVE if observe_only else mode, epoch, now_ms)
+        action = answers.action(alert, incident.active)
+        found.append(state if action is None else _told_by_code(state, action))
         taken.add(alert.asset)
     return found
 
@@ -77,6 +83,11 @@ def _opened(
     )
 
 
+def _told_by_code(state: Remediation, action: Action) -> Remediation:
+    """What the fault's code asks for decides where the ladder begins."""
+    return msgspec.structs.replace(state, memory={**state.memory, "action": action.value})
+
+
 def wish_of(state: Remediation, book: IncidentBook, denied: Mapping[str, str], *, site: Site) -> Wish | None:
     """What the incident or a person wants of a remediation now."""
     if state.remediation_id in denied:
@@ -87,7 +98,7 @@ def wish_of(state: Remediation, book: IncidentBook, denied: Mapping[str, str], *
     incident = book.incident(state.incident_id)
     alert = None if incident is None else incident.alerts.get(str(state.memory.get("alert")))
     if alert is None or not alert.active:
-        return Wish(Move.CANCEL, "the alert resolved by itself")
+        return Wish(Move.CANCEL, "the alert resolved by itself", cleared=True)
     return None
 
 
@@ -100,3 +111,10 @@ def inhibited_by(state: Remediation, book: IncidentBook, site: Site) -> str | No
     if alert is None or not alert.active or alert in treatable(incident, site):
         return None
     return f"{incident.cause.alertname} on {incident.root}"
+
+
+def alerting(state: Remediation, book: IncidentBook) -> bool:
+    """Whether the alert that asked for a remediation still fires; an incident that is gone has none."""
+    incident = book.incident(state.incident_id)
+    alert = None if incident is None else incident.alerts.get(str(state.memory.get("alert")))
+    return alert is not None and alert.active

@@ -119,7 +119,9 @@ class Sight:
         )
 
     def evidence(self, node: AssetId, now_ms: int, kubelet: NodeObject | None) -> tuple[Evidence, ...]:
-        """The newest reading of each instrument about the node."""
+        """The newest reading of each instrument about the node, or about the meters of what is none."""
+        if self.site.asset(node).kind is not Kind.NODE:
+            return self._plant_evidence(node, now_ms)
         found = [
             self._evidence(Instrument.OUTLET_METER, self.outlet_meter(outlet, now_ms - 60_000), outlet.id)
             for outlet in self.site.graph.outlets_of(node)
@@ -132,6 +134,18 @@ class Sight:
                 Evidence(instrument=Instrument.SCHEDULER, metric="node", asset=node, at_ms=now_ms, interval_ms=10_000)
             )
         return tuple(known)
+
+    def _plant_evidence(self, asset: AssetId, now_ms: int) -> tuple[Evidence, ...]:
+        """A PDU's, cooling unit's or switch's own reading, and those of the PDUs and cooling units below it."""
+        found = [
+            self._evidence(*_PLANT_INSTRUMENTS[kind](self, name, now_ms), name)
+            for name in sorted({asset} | self.site.graph.downstream(asset) | self._coolers(asset))
+            if (kind := self.site.asset(name).kind) in _PLANT_INSTRUMENTS
+        ]
+        return tuple(item for item in found if item is not None)
+
+    def _coolers(self, asset: AssetId) -> set[AssetId]:
+        return {name for name in self.site.graph.upstream(asset) if self.site.asset(name).kind is Kind.CDU}
 
     def _evidence(self, instrument: Instrument, meter: Meter, asset: AssetId) -> Evidence | None:
         if not meter.readings:
@@ -243,6 +257,20 @@ _NODE_INSTRUMENTS = (
     (Instrument.AGENT, "agent_heartbeat_timestamp_seconds"),
     (Instrument.EXPORTER, "DCGM_FI_DEV_POWER_USAGE"),
 )
+
+
+def _metered(instrument: Instrument, metric: str) -> "Callable[[Sight, AssetId, int], tuple[Instrument, Meter]]":
+    def read(sight: "Sight", asset: AssetId, now_ms: int) -> tuple[Instrument, Meter]:
+        return instrument, sight.meter(metric, {"asset": asset}, now_ms - 60_000)
+
+    return read
+
+
+_PLANT_INSTRUMENTS: Mapping[Kind, "Callable[[Sight, AssetId, int], tuple[Instrument, Meter]]"] = {
+    Kind.PDU: _metered(Instrument.PHASE_METER, "pdu_phase_current_amperes"),
+    Kind.CDU: _metered(Instrument.COOLANT_METER, "cdu_flow_liters_per_minute"),
+    Kind.SWITCH: _metered(Instrument.FABRIC, "fabric_port_state"),
+}
 
 
 def _renewed(kubelet: NodeObject, now_ms: int) -> bool:

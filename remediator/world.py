@@ -19,6 +19,8 @@ class Wish:
 
     move: Move
     text: str
+    cleared: bool = False
+    """Nobody asked for it: the alert ended by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +40,5 @@ class World:
     wish: Callable[[Remediation], Wish | None]
     told: Callable[[Remediation, str], None]
     """Hears every new state, and which gate refused it ("" where none did)."""
+    alerting: Callable[[Remediation], bool] = lambda _state: True
+    """Whether the alert that asked for the remedy still fires."""

@@ -21,6 +21,7 @@ from remediator.gates.protected_set import not_protected
 from remediator.gates.sensor_trust import is_trusted
 from remediator.gates.stop_switch import not_stopped
 from remediator.gates.traffic import within_traffic
+from remediator.verbs import ActionClass
 
 Gate = Callable[[Proposal, Facts], Refusal | None]
 
@@ -64,9 +65,20 @@ class Judgement:
     refusal: Refusal | None = None
 
 
+TELLING = frozenset({"lockout", "stop", "attempts", "traffic"})
+"""What telling people (class A0) must pass: it touches no machine, and old news is told too."""
+
+
+def gates_for(proposal: Proposal) -> tuple[tuple[str, Gate], ...]:
+    """The gates that an act is asked, in their order."""
+    if proposal.traits.class_ is ActionClass.A0:
+        return tuple((name, gate) for name, gate in GATES if name in TELLING)
+    return GATES
+
+
 def judge(proposal: Proposal, facts: Facts) -> Judgement:
     """Run every gate: a person who reads a refusal sees all that stands in the way."""
-    said = [(name, gate(proposal, facts)) for name, gate in GATES]
+    said = [(name, gate(proposal, facts)) for name, gate in gates_for(proposal)]
     lines = tuple(GateLine(name, refusal is None, "" if refusal is None else refusal.text) for name, refusal in said)
     for name, refusal in said:
         if refusal is not None:
