@@ -26,6 +26,7 @@ VERBS = {
     "playbook": "playbook",
     "record": "record",
     "replay": "replay",
+    "campaign": "campaign",
 }
 """Verb → the module under `hallkeeper.commands` that has it; only that one is imported, so that a daemon starts quickly."""
 GROUPS = {

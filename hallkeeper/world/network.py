@@ -30,7 +30,7 @@ class Network:
     lost: float = 0.0
     """Of requests."""
     mute: float = 0.0
-    """Of answers: the device did it and nobody hears."""
+    """Of answers to commands: the device did it and nobody hears."""
     doubled: float = 0.0
     """Of datagrams: they arrive once more within a few seconds."""
     late: float = 0.0
@@ -53,4 +53,4 @@ class Network:
 
     def read(self, asset: str) -> bool:
         """Whether one try of a read is answered."""
-        return asset not in self.one_way and self.random.random() >= max(self.lost, self.mute)
+        return asset not in self.one_way and self.random.random() >= self.lost

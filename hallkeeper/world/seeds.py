@@ -127,8 +127,8 @@ class Run:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-def campaign_ground(folder: Path) -> Ground:
-    """64 nodes, the campaign's rules and playbooks, everything enforced."""
+def campaign_ground(folder: Path, layout: Layout | None = None) -> Ground:
+    """64 nodes or another layout, the campaign's rules and playbooks, everything enforced."""
     folder.mkdir(parents=True, exist_ok=True)
     SERVICE.save(folder / "service.json")
     trusted = {
@@ -143,7 +143,7 @@ def campaign_ground(folder: Path) -> Ground:
         intervals=INTERVALS,
     )
     settings._base = folder  # noqa: SLF001 - it was read from nowhere
-    return Ground.made(folder, Layout(), settings)
+    return Ground.made(folder, layout or Layout(), settings)
 
 
 def refusals(case: Case) -> dict[str, int]:
