@@ -15,6 +15,7 @@ from agent.gpus import Gpus, NoGpus, NvidiaSmi
 from agent.kernel_log import Journal, KernelLog, KernelWatch, Kmsg, NoKernelLog
 from agent.notify import notify
 from agent.power import GpuWatch, PowerLimiter
+from agent.repairs import Repairs
 from agent.server import Protocol1, Tokens, application
 from agent.settings import Loaded, load_agent_settings
 from agent.store import Store, Unusable
@@ -58,6 +59,7 @@ class Agent:
         self._kernel = KernelWatch(source, self._store, clock, boot_id=boot_id, gpu_at=lambda: self._gpus.addresses)
         command = settings.checkpoint.command if settings.checkpoint else ()
         self._checkpoints = Checkpoints(command, self._store, clock)
+        self._repairs = Repairs(tool, self._gpus, self._store, clock, allowed=loaded.allowed, boot_id=boot_id)
         self._protocol = Protocol1(
             life=self,
             store=self._store,
@@ -67,6 +69,7 @@ class Agent:
             gpu_seconds=settings.gpu_seconds,
             power=PowerLimiter(tool, self._gpus, self._store, clock, loaded.bounds),
             checkpoints=self._checkpoints,
+            repairs=self._repairs,
         )
         self.port = 0
 
@@ -78,6 +81,7 @@ class Agent:
                 work.create_task(self._gpus.run())
                 work.create_task(self._kernel.run())
                 work.create_task(self._checkpoints.run())
+                work.create_task(self._repairs.run())
                 self._notify("READY=1")
                 log.info("serving", node=self.node, port=self.port)
         finally:

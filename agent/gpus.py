@@ -28,6 +28,9 @@ READ_SECONDS = 5.0
 WRITE_SECONDS = 15.0
 """nvidia-smi answers for 8 GPUs in 0.1 to 1 s, more while the driver initialises (defaults to tune)."""
 
+RESET_SECONDS = 100.0
+"""A reset takes seconds a GPU, with NVSwitches some tens (default to tune)."""
+
 Addresses = dict[str, int]
 """PCI address to GPU number."""
 
@@ -43,6 +46,14 @@ class Gpus(Protocol):
         """Set the absolute limit, once. Raises `Refused` when the driver says no, `Unreachable` when it says nothing."""
         ...
 
+    async def held(self) -> list[tuple[int, str]]:
+        """Process and GPU uuid of whatever holds a GPU now. Raises as `read` does."""
+        ...
+
+    async def reset(self, gpus: Sequence[int]) -> None:
+        """Reset them, once. Raises `Refused` when the driver says no, `Unreachable` when it says nothing."""
+        ...
+
 
 class NoGpus:
     """A node without GPUs, or one whose GPUs are nobody's business."""
@@ -52,6 +63,12 @@ class NoGpus:
 
     async def set_power_limit(self, gpus: Sequence[int], watts: float) -> None:
         raise Refused(f"no GPU {list(gpus)} to limit to {watts:g} W, try `gpus: nvidia-smi` in the agent's settings")
+
+    async def held(self) -> list[tuple[int, str]]:
+        return []
+
+    async def reset(self, gpus: Sequence[int]) -> None:
+        raise Refused(f"no GPU {list(gpus)} to reset, try `gpus: nvidia-smi` in the agent's settings")
 
 
 class NvidiaSmi:
@@ -80,6 +97,34 @@ class NvidiaSmi:
         )
         if ended.status != 0:
             raise Refused(f"nvidia-smi -pl ended with {ended.status}: {ended.complaint}, try it as root on the node")
+
+    async def held(self) -> list[tuple[int, str]]:
+        ended = await self._reading.run(
+            ["--query-compute-apps=pid,gpu_uuid", "--format=csv,noheader,nounits"], deadline_seconds=READ_SECONDS
+        )
+        if ended.status != 0:
+            raise Refused(f"nvidia-smi ended with {ended.status}: {ended.complaint}, try it on the node")
+        return parse_holders(ended.output.decode("utf-8", "replace"))
+
+    async def reset(self, gpus: Sequence[int]) -> None:
+        ended = await self._writing.run(
+            ["-r", "-i", ",".join(str(int(gpu)) for gpu in gpus)], deadline_seconds=RESET_SECONDS
+        )
+        if ended.status != 0:
+            raise Refused(f"nvidia-smi -r ended with {ended.status}: {ended.complaint}, try it as root on the node")
+
+
+def parse_holders(text: str) -> list[tuple[int, str]]:
+    """Process and GPU uuid of each line. Raises `Malformed`: who holds a GPU must not be guessed."""
+    found = []
+    for line in text[:65_536].splitlines():
+        if line.strip() in {"", "No running processes found"}:
+            continue
+        number, _, uuid = (cell.strip() for cell in line.partition(","))
+        if not (number.isascii() and number.isdigit()) or not uuid:
+            raise Malformed(f"nvidia-smi wrote {line[:80]!r} for a process, try it on the node")
+        found.append((int(number[:12]), uuid[:64]))
+    return found
 
 
 def parse_gpus(text: str) -> tuple[list[GpuReading], Addresses]:

@@ -102,6 +102,42 @@ class PowerLimits(msgspec.Struct, frozen=True, kw_only=True):
     gpus: list[GpuLimit]
 
 
+Numbers = Annotated[
+    list[Annotated[int, msgspec.Meta(ge=0, lt=GPU_LIMIT)]], msgspec.Meta(min_length=1, max_length=GPU_LIMIT)
+]
+BootId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class GpuReset(msgspec.Struct, frozen=True, kw_only=True):
+    """Request: reset these GPUs (None: all of the node), in this boot of the machine."""
+
+    intent: Intent
+    boot_id: BootId
+    gpus: Numbers | None = None
+
+
+class Reboot(msgspec.Struct, frozen=True, kw_only=True):
+    """Request: restart the operating system that runs in this boot."""
+
+    intent: Intent
+    boot_id: BootId
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """The last repair that this machine was asked for."""
+
+    boot_id: str
+    """Of the machine now."""
+    state: str
+    """none, running, done or failed."""
+    intent: str | None = None
+    verb: str | None = None
+    taken_in: str | None = None
+    """The boot in which it was asked for."""
+    at: int | None = None
+    text: str = ""
+
+
 class CheckpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Request: make a checkpoint of the job within so many seconds."""
 

@@ -17,7 +17,18 @@ from aiohttp.typedefs import Middleware
 from agent.checkpoints import Checkpoints, job_name
 from agent.kernel_log import KernelWatch
 from agent.power import Busy, GpuWatch, OutOfBounds, PowerLimiter
-from agent.protocol import CheckpointRequest, Events, Heartbeat, PowerLimit, PowerLimits, Readings, Wrong
+from agent.protocol import (
+    CheckpointRequest,
+    Events,
+    GpuReset,
+    Heartbeat,
+    PowerLimit,
+    PowerLimits,
+    Readings,
+    Reboot,
+    Wrong,
+)
+from agent.repairs import Repairs
 from agent.store import Store
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError
@@ -125,6 +136,7 @@ class Protocol1:
         gpu_seconds: float,
         power: PowerLimiter,
         checkpoints: Checkpoints,
+        repairs: Repairs,
     ) -> None:
         self._life = life
         self._store = store
@@ -134,6 +146,7 @@ class Protocol1:
         self._gpu_age_ms = STALE_AFTER * gpu_seconds * 1000
         self._power = power
         self._checkpoints = checkpoints
+        self._repairs = repairs
         self._waiters = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -143,6 +156,9 @@ class Protocol1:
             web.get("/v1/readings", self.readings, allow_head=False),
             web.get("/v1/events", self.events, allow_head=False),
             web.put("/v1/gpus/power-limit", self.power_limit),
+            web.put("/v1/gpus/reset", self.reset_gpus),
+            web.put("/v1/reboot", self.reboot),
+            web.get("/v1/repair", self.repair, allow_head=False),
             web.put(job, self.ask_checkpoint),
             web.get(job, self.checkpoint, allow_head=False),
         ]
@@ -206,6 +222,15 @@ class Protocol1:
     async def power_limit(self, request: web.Request) -> web.Response:
         asked = await body(request, PowerLimit)
         return answer(PowerLimits(gpus=await asyncio.shield(self._power.limit(asked))))
+
+    async def reset_gpus(self, request: web.Request) -> web.Response:
+        return answer(await asyncio.shield(self._repairs.reset(await body(request, GpuReset))), 202)
+
+    async def reboot(self, request: web.Request) -> web.Response:
+        return answer(await asyncio.shield(self._repairs.reboot(await body(request, Reboot))), 202)
+
+    async def repair(self, _request: web.Request) -> web.Response:
+        return answer(await self._repairs.last())
 
     async def ask_checkpoint(self, request: web.Request) -> web.Response:
         job = job_name(request.match_info["namespace"], request.match_info["name"])

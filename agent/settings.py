@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.power import Bounds
+from agent.repairs import Allowed
 from fleet.document import Document, read_document
 from fleet.errors import ConfigurationError, Problem
 
@@ -49,6 +50,13 @@ class CheckpointHook(_Strict):
     command: Annotated[list[str], Field(min_length=1)]
 
 
+class RepairSettings(_Strict):
+    """What the owner lets the agent do to the machine; nothing where left out."""
+
+    gpu_reset: bool = False
+    reboot: Annotated[list[str], Field(min_length=1)] | None = None
+
+
 class AgentSettings(_Strict):
     """Everything that one node's agent is told."""
 
@@ -64,6 +72,7 @@ class AgentSettings(_Strict):
     gpu_seconds: Annotated[float, Field(ge=0.5, le=60)] = 2.0
     power_limit: PowerBounds = PowerBounds()
     checkpoint: CheckpointHook | None = None
+    repairs: RepairSettings = RepairSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,11 @@ class Loaded:
     def bounds(self) -> Bounds:
         limits = self.settings.power_limit
         return Bounds(low_watts=limits.low_watts, high_watts=limits.high_watts)
+
+    @property
+    def allowed(self) -> Allowed:
+        repairs = self.settings.repairs
+        return Allowed(gpu_reset=repairs.gpu_reset, reboot=tuple(repairs.reboot or ()))
 
     @property
     def certificate(self) -> Path:

@@ -1,4 +1,4 @@
-"""The node agent over HTTPS: reading it, and the two orders it takes."""
+"""The node agent over HTTPS: reading it, and the orders it takes."""
 
 import math
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import msgspec
 
 from devices.orders import Order, Remember, Report, State, Verdict, forget
 from devices.wire.agent_protocol import Checkpoint, Events, Heartbeat, Readings, decoded
+from devices.wire.agent_repairs import Repairing, gpu_numbers
 from devices.wire.http_order import Errand, Seen, Subject, Timing
 from devices.wire.names import job_of
 from devices.wire.once import Call, Peer
@@ -91,7 +92,7 @@ class AgentReader:
 
 
 class AgentWriter:
-    """Carries out `gpu_power_limit` and `checkpoint`: one PUT an order, and nothing else."""
+    """Carries out caps, checkpoints, GPU resets and reboots: one PUT an order, and nothing else."""
 
     def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
         self._clock = clock
@@ -125,8 +126,10 @@ def _subject(order: Order, peer: Peer) -> Subject:
             return _PowerLimit(peer, order.intent, order.arguments)
         case "checkpoint":
             return _Checkpoint(peer, order.intent, order.arguments)
+        case "gpu_reset" | "reboot":
+            return Repairing(peer, order.intent, order.verb, order.arguments)
         case _:
-            raise Refused(f"{order.verb!r} is no verb of the agent, try gpu_power_limit or checkpoint")
+            raise Refused(f"{order.verb!r} is no verb of the agent, try one of devices.orders.VERBS")
 
 
 def _number(arguments: Mapping[str, object], name: str) -> float:
@@ -173,12 +176,7 @@ class _PowerLimit:
 
     @property
     def gpus(self) -> list[int] | None:
-        wanted = self.arguments.get("gpus")
-        if wanted is None:
-            return None
-        if not isinstance(wanted, list | tuple) or not wanted or not all(type(number) is int for number in wanted):
-            raise ValueError(f"gpus is {wanted!r}, try a list of GPU numbers")
-        return sorted(set(wanted))
+        return gpu_numbers(self.arguments)
 
     def call(self) -> Call:
         body = msgspec.json.encode({"watts": self.watts, "gpus": self.gpus, "intent": self.intent})

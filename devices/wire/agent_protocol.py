@@ -84,6 +84,15 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     text: Text = ""
 
 
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """The last repair that the machine was asked for, and the boot it lives in now."""
+
+    boot_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    state: Text
+    intent: Text | None = None
+    text: Text = ""
+
+
 T = TypeVar("T")
 
 

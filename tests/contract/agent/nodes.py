@@ -32,6 +32,9 @@ class FakeGpus:
     set_fault: HallkeeperError | None = None
     hold: asyncio.Event | None = None
     lost: set[int] = field(default_factory=set)
+    holders: list[tuple[int, str]] = field(default_factory=list)
+    resets: list[tuple[int, ...]] = field(default_factory=list)
+    comes_back: bool = True
 
     async def read(self) -> tuple[list[GpuReading], Addresses]:
         if self.fault is not None:
@@ -69,6 +72,18 @@ class FakeGpus:
         if self.set_fault is not None:
             raise self.set_fault
         self.watts.update(dict.fromkeys(gpus, watts))
+
+    async def held(self) -> list[tuple[int, str]]:
+        return self.holders
+
+    async def reset(self, gpus: Sequence[int]) -> None:
+        self.resets.append(tuple(gpus))
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.set_fault is not None:
+            raise self.set_fault
+        if not self.comes_back:
+            self.lost |= set(gpus)
 
 
 class FakeKernelLog:
