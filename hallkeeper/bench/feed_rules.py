@@ -45,16 +45,17 @@ class Fed:
 def fed(engine: Engine, stream: load.Load, seconds: int, burst_seconds: int = 0) -> tuple[Fed, float]:
     """Feed and evaluate a warm-up and `seconds` that count; then append a burst at once: its points per CPU-second."""
     measured = Fed()
-    with _messages(stream, WARM_SECONDS + seconds + burst_seconds) as pipe:
+    with messages_of(stream, WARM_SECONDS + seconds + burst_seconds) as pipe:
         for second in range(WARM_SECONDS + seconds):
             if second == WARM_SECONDS:
                 measured = Fed()
-            _second(engine, _read(pipe), load.START_MS + second * 1000 + 999, measured)
-        return measured, _burst(engine, [message for _ in range(burst_seconds) for message in _read(pipe)])
+            _second(engine, read_second(pipe), load.START_MS + second * 1000 + 999, measured)
+        return measured, _burst(engine, [message for _ in range(burst_seconds) for message in read_second(pipe)])
 
 
 @contextmanager
-def _messages(stream: load.Load, seconds: int) -> Iterator[IO[bytes]]:
+def messages_of(stream: load.Load, seconds: int) -> Iterator[IO[bytes]]:
+    """The pipe of a load process that has so many seconds to tell."""
     arguments = {
         "seed": stream.seed,
         "nodes": stream.nodes,
@@ -94,7 +95,8 @@ def _burst(engine: Engine, messages: Sequence[bytes]) -> float:
     return (engine.window.counts.points - points) / (time.process_time() - began)
 
 
-def _read(pipe: IO[bytes]) -> list[bytes]:
+def read_second(pipe: IO[bytes]) -> list[bytes]:
+    """The frames and tables of the next second."""
     (count,) = struct.unpack("<I", pipe.read(4))
     return [pipe.read(struct.unpack("<I", pipe.read(4))[0]) for _ in range(count)]
 

@@ -89,6 +89,19 @@ def rules_latency(
 
 
 @app.command()
+def rebuild(
+    *,
+    nodes: Annotated[int, typer.Option(help="Nodes of 320 series each.", min=1, max=10_000)] = 1_638,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """A restart at 524,160 series: the window from its picture and what came since; and what taking the picture holds."""
+    from hallkeeper.bench.rebuild import run
+
+    show(run(nodes=nodes, seed=seed), as_json=as_json)
+
+
+@app.command()
 def replay(
     *,
     nodes: Annotated[int, typer.Option(help="Nodes of the simulated site.", min=8, max=4096)] = 640,
