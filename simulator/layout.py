@@ -179,6 +179,10 @@ class Layout:
         )  # fmt: skip
 
     @cached_property
+    def job_keys(self) -> tuple[str, ...]:
+        return tuple(job.key for job in self.jobs)
+
+    @cached_property
     def placement(self) -> Mapping[str, tuple[Job, int]]:
         """Node → (job, rank) at the start: the tight rack holds research, batch, batch and an idle host."""
         train, research, batch = self.jobs

@@ -6,6 +6,7 @@ Commands take effect a moment after they were accepted (1-2 s, below the 5 s tha
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from simulator.power import PowerTree
 from simulator.sensors import Sensors
 from simulator.settings import PlantSettings
 from simulator.sources import Sources
+
+if TYPE_CHECKING:
+    from simulator.jobs import JobRun
 
 LONGEST_STEP_SECONDS = 1.0
 """Commands fall due between parts of a longer step."""
@@ -65,6 +69,8 @@ class Plant:
         self.sensors = Sensors()
         self.straggling: NDArray[np.float64] = np.ones(layout.node_count)
         """By how much longer a step takes on a node."""
+        self.job_runs: dict[str, JobRun] = {}
+        """How jobs get on, by `namespace/name`; the workload fills it."""
         self.poisoned: set[str] = set()
         """Jobs that crash every host that runs them."""
         self.clock_offset_seconds: NDArray[np.float64] = np.zeros(layout.node_count)

@@ -1,9 +1,12 @@
 """What the site draws from: two grid supplies, four generator strings and the battery; who carries what, to the last watt."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.battery import TRANSFER_SECONDS, Battery
+from simulator.emissions import Emissions
 from simulator.generators import Generators
 from simulator.power import PowerTree
 from simulator.settings import PlantSettings
@@ -22,6 +25,15 @@ LOWEST_RATIO = 0.95
 """Below 95 % of nominal frequency generators disconnect: 47.5 Hz in Europe's grid codes [recalled]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Curtailment:
+    """A demand-response event: so much from the grid at most, from when to when; times are the plant's."""
+
+    target_watts: float
+    start_seconds: float
+    end_seconds: float
+
+
 class Sources:
     """Grid (2), strings (4) and battery in front of the two sides of the tree."""
 
@@ -37,6 +49,9 @@ class Sources:
         self.auxiliary_watts: FloatArray = np.zeros(2)
         self.loss_watts: FloatArray = np.zeros(2)
         self.sags = np.zeros(2, dtype=np.int64)
+        self.emissions = Emissions(self.generators)
+        self.curtailment: Curtailment | None = None
+        """What the utility has asked for."""
         self.unserved_watts = 0.0
         """What was asked for in the last step and nobody could give; whoever asked for it is dark now."""
         self._dark_watts = 0.0
@@ -71,15 +86,16 @@ class Sources:
         planned = self.battery.planned_watts(seconds)
         if with_grid == 0.0:
             planned = min(planned, alone)
-        by_set_point = 0.0 if with_grid > 0.0 else planned
-        left = self.generators.step(seconds, max(0.0, alone - by_set_point))
+        for_island = min(planned, alone) if planned > 0.0 or with_grid == 0.0 else 0.0
+        left = self.generators.step(seconds, max(0.0, alone - for_island))
         self.battery.step(seconds, planned + left)
-        bridged = min(left, max(0.0, self.battery.watts))
-        excess = left - bridged if with_grid > 0.0 else alone - float(self.generators.watts.sum()) - self.battery.watts
+        bridged = min(left + for_island, max(0.0, self.battery.watts)) if with_grid > 0.0 else self.battery.watts
+        excess = alone - float(self.generators.watts.sum()) - bridged
         self.unserved_watts = self.generators.correct(excess, seconds)
         self.grid_watts[:] = 0.0
         if with_grid > 0.0:
             self.grid_watts[own] = demand[own] * (1.0 - (self.battery.watts - bridged) / with_grid)
+        self.emissions.step(seconds)
         self._swing(seconds, alone)
         self._dead_or_alive(alone)
 

@@ -39,7 +39,7 @@ class Workload:
     _states: NDArray[np.int8] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.jobs = Jobs(self.plant)
+        self.jobs = Jobs(self.plant, self.plant.job_runs)
         self._states = np.zeros(0, dtype=np.int8)
         self._swept_at = self.plant.now
 

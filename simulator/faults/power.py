@@ -6,6 +6,7 @@ from simulator.faults.kind import Argument, FaultError, Heal, Kind, Settings, Ta
 from simulator.faults.machines import nothing
 from simulator.generators import STRINGS, StringState
 from simulator.reach import Reach
+from simulator.sources import Curtailment
 
 GRIDS = ("grid-1", "grid-2")
 STRING_NAMES = tuple(f"gen-{place + 1}" for place in range(STRINGS))
@@ -146,6 +147,17 @@ def _crossed(reach: Reach, targets: tuple[str, ...], _: Settings) -> Heal:
     return lambda: reach.plant.power.cross(*nodes)
 
 
+def _curtailment(reach: Reach, _: tuple[str, ...], settings: Settings) -> Heal:
+    sources, now = reach.plant.sources, reach.plant.now
+    begins = now + number(settings, "notice_seconds")
+    sources.curtailment = Curtailment(number(settings, "watts"), begins, begins + number(settings, "lasts_seconds"))
+
+    def heal() -> None:
+        sources.curtailment = None
+
+    return heal
+
+
 POWER: Mapping[str, Kind] = {
     "feed-loss": Kind(meaning="the input of a PDU is dead", on=Target.PDU, begin=_feed_loss),
     "side-loss": Kind(meaning="a substation is dead in itself: everything on its side", on=Target.SIDE, begin=_side_loss,
@@ -163,5 +175,9 @@ POWER: Mapping[str, Kind] = {
     "bess-runaway": Kind(meaning="cells of a string heat up and give off gas", on=Target.BATTERY, begin=_bess_runaway, arguments=(
         Argument(name="kelvin_per_second", default=0.0433, low=0.0, high=10.0, meaning="how fast"),
         Argument(name="gas_after_seconds", default=300.0, low=0.0, high=86_400.0, meaning="when the detector sees gas"))),
+    "curtailment": Kind(meaning="the utility asks for less from the grid", on=Target.GRID, begin=_curtailment, arguments=(
+        Argument(name="watts", default=1e6, low=0.0, high=1e10, meaning="what may be drawn at most"),
+        Argument(name="notice_seconds", default=5_400.0, low=0.0, high=604_800.0, meaning="until it begins"),
+        Argument(name="lasts_seconds", default=3_600.0, low=1.0, high=604_800.0, meaning="how long it lasts"))),
     "crossed-outlets": Kind(meaning="two nodes hang on each other's outlets: the map is wrong", on=Target.NODE, begin=_crossed),
 }  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.jobs import JobRun
+from simulator.machines import NodeState
 from simulator.plant import Plant
 from simulator.scenarios.assets import nodes_behind
 from simulator.scenarios.schema import Bound
@@ -23,6 +25,12 @@ class Quantity:
     """The group of names in the layout that the values go by; `site` for a single value."""
     measure: Measure
     """One value for each asset of the group, in its order."""
+
+
+def _of_jobs(plant: Plant, value: Callable[[JobRun], float]) -> Values:
+    """Of each job of the layout; 0 for one that was never placed."""
+    runs = (plant.job_runs.get(key) for key in plant.layout.job_keys)
+    return np.array([0.0 if run is None else value(run) for run in runs])
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -44,6 +52,48 @@ QUANTITIES: Mapping[str, Quantity] = {
     "return-celsius": Quantity("return of a CDU", "cdus", lambda plant: plant.cooling.return_celsius),
     "site-watts": Quantity("power of all nodes", "site", lambda plant: plant.machines.watts.sum(keepdims=True)),
     "bess-charge": Quantity("state of charge", "site", lambda plant: np.array([plant.battery.charge_ratio])),
+    "bess-hottest-celsius": Quantity("hottest cell", "site", lambda plant: np.array([plant.battery.hottest_celsius])),
+    "bess-transfer-seconds": Quantity(
+        "last transfer", "site", lambda plant: np.array([plant.battery.transfer_seconds])
+    ),
+    "frequency": Quantity("frequency in Hz", "site", lambda plant: np.array([plant.sources.frequency_hertz])),
+    "source-load-ratio": Quantity(
+        "what the site draws, of what grids and strings that are there can give, the battery apart",
+        "site",
+        lambda plant: np.array([plant.sources.demand().sum() / max(plant.sources.capacity_watts(), 1.0)]),
+    ),
+    "strings-running": Quantity(
+        "generator strings that run", "site", lambda plant: np.array([plant.sources.generators.running().sum() * 1.0])
+    ),
+    "grid-watts": Quantity("power from the grid", "site", lambda plant: plant.sources.grid_watts.sum(keepdims=True)),
+    "nox-4h-ppm": Quantity(
+        "NOx, mean of four hours", "site", lambda plant: np.array([plant.sources.emissions.four_hours_ratio * 1e6])
+    ),
+    "breaker-trips": Quantity(
+        "breakers of PDUs and busbars that have tripped",
+        "site",
+        lambda plant: np.array([float(plant.power.breakers.trips + plant.power.busbar_breakers.trips)]),
+    ),
+    "rack-flow": Quantity(
+        "flow through a rack in L/min", "racks", lambda plant: plant.cooling.rack_liters_per_minute()
+    ),
+    "reservoir-level": Quantity("reservoir of a CDU in percent", "cdus", lambda plant: plant.cooling.level),
+    "nodes-hung": Quantity(
+        "hosts that hang", "site", lambda plant: (plant.machines.state == NodeState.HUNG).sum(keepdims=True) * 1.0
+    ),
+    "job-idle-seconds": Quantity(
+        "time since a job's last step",
+        "job_keys",
+        lambda plant: _of_jobs(plant, lambda run: plant.now - run.last_step_at),
+    ),
+    "job-step-seconds": Quantity(
+        "duration of a job's step", "job_keys", lambda plant: _of_jobs(plant, lambda run: run.step_seconds)
+    ),
+    "job-restarts": Quantity(
+        "restarts of a job from its checkpoint",
+        "job_keys",
+        lambda plant: _of_jobs(plant, lambda run: float(run.restarts)),
+    ),
 }
 
 

@@ -3,13 +3,26 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from fleet.entry import Entry, Several, SomeOf
+from fleet.entry import Entry, Several, SomeOf, wrong
+from fleet.ranges import BadRange, expand
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Asset = Annotated[str, Field(min_length=1, max_length=64)]
 """A node, rack, row, PDU, CDU, leaf, busbar, substation, source, job (`namespace/name`) or scheduler of the site."""
+
+
+def _expanded(names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(one for name in names for one in expand(name))
+    except BadRange as error:
+        raise wrong(str(error), "a range such as dgx-[001-008]") from None
+
+
+Assets = Annotated[Several[Asset], AfterValidator(_expanded)]
+"""Names, or ranges such as `dgx-[001-008]`."""
+SomeAssets = Annotated[SomeOf[Asset], AfterValidator(_expanded)]
 Text = Annotated[str, Field(min_length=1, max_length=400)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
@@ -64,7 +77,7 @@ class Happening(Entry):
 
     fault: Name
     """Kind of fault; `python -m simulator --faults` lists them."""
-    targets: SomeOf[Asset]
+    targets: SomeAssets
     """Where; a rack or a row stands for its nodes where the fault is one of nodes."""
     at: Seconds = 0.0
     """When it begins."""
@@ -107,7 +120,7 @@ class Expect(Entry):
     """Incidents opened that are not folded into another by the end; one where left out."""
     pages: Between | None = None
     """Pages sent to people; unjudged where left out."""
-    unknown: Several[Asset] = ()
+    unknown: Assets = ()
     """Assets of which the product must say that it does not know, rather than that they are dead."""
 
 
@@ -116,7 +129,7 @@ class ExpectedAction(Entry):
 
     verbs: SomeOf[Verb]
     """Any one of these."""
-    assets: Several[Asset] = ()
+    assets: Assets = ()
     """On each of these; a rack, row, PDU or CDU stands for its nodes. Any asset where left out."""
     at_least: Annotated[int, Field(ge=1, le=100_000)] = 1
     """On so many assets of those; on all where `every` is set."""
@@ -137,9 +150,9 @@ class Forbidden(Entry):
 
     verbs: SomeOf[Verb]
     """These; `any` stands for every verb, `power` for all that switch power."""
-    assets: Several[Asset] = ()
+    assets: Assets = ()
     """On any of these; everywhere where left out."""
-    but: Several[Asset] = ()
+    but: Assets = ()
     """Except on these."""
     more_than: Count = 0
     """So many are allowed."""
@@ -156,7 +169,7 @@ class Bound(Entry):
 
     quantity: Name
     """What is measured, in the plant's truth; `simulator.scenarios.bounds.QUANTITIES` lists them."""
-    assets: Several[Asset] = ()
+    assets: Assets = ()
     """Of these; of all where left out."""
     at_most: float | None = None
     """Never above."""
@@ -175,9 +188,11 @@ class Person(Entry):
 
     at: Seconds
     """When."""
-    does: Literal["approve", "refuse", "acknowledge", "maintenance-begins", "maintenance-ends", "stop", "resume"]
-    """What."""
-    about: Several[Asset] = ()
+    does: Literal[
+        "approve", "refuse", "acknowledge", "grant", "maintenance-begins", "maintenance-ends", "stop", "resume"
+    ]
+    """What. `grant` is what people of the facility do when they are asked: isolate a rack, stop or start strings."""
+    about: Assets = ()
     """Which assets; for approvals every open request where left out."""
     verbs: Several[Verb] = ()
     """Approves only acts of these verbs."""
