@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,14 @@ groups:
     rules:
       - {alert: Grave, expr: grave_reading > 80, labels: {severity: critical}, annotations: {summary: "{{ $labels.asset }}"}}
 """
+
+
+class Told(NamedTuple):
+    """An alert that fired: its rule, when that was judged, and when its event was on the bus."""
+
+    rule: str
+    judged_ms: int
+    at_ms: int
 
 
 class Sources:
@@ -100,36 +108,47 @@ async def _measure(folder: Path, alerts: int) -> dict[str, object]:
             await bus.publish(sources.grave(number, 20.0))
         await asyncio.sleep(5.0)
         began = time.monotonic()
-        await _blow(bus, sources)
+        accepted = await _blow(bus, sources)
         told = await _told(bus, alerts + CRITICALS)
-        return _figures(told, await _raised(bus)) | {"all_told_after_seconds": round(time.monotonic() - began, 2)}
+        return (
+            _figures(told, await _raised(bus))
+            | _percentiles("frame_accepted", accepted)
+            | {"all_told_after_seconds": round(time.monotonic() - began, 2)}
+        )
     finally:
         await bus.close()
 
 
-async def _blow(bus: Bus, sources: Sources) -> None:
-    """Raise frame after frame, and now and then a critical reading."""
+async def _blow(bus: Bus, sources: Sources) -> list[float]:
+    """Raise frame after frame, and now and then a critical reading; milliseconds until the bus had accepted each."""
     publisher = await bus.publisher()
     began, every = time.monotonic(), sources.frames / CRITICALS
-    grave = 0
+    grave, accepted = 0, []
+
+    async def publish(messages: list[Message]) -> None:
+        asked = time.monotonic()
+        await publisher.publish(messages)
+        accepted.append((time.monotonic() - asked) * 1000)
+
     for frame in range(sources.frames):
         await asyncio.sleep(max(began + frame * STORM_SECONDS / sources.frames - time.monotonic(), 0))
-        await publisher.publish(sources.storm(frame, 90.0))
+        await publish(sources.storm(frame, 90.0))
         if frame >= grave * every and grave < CRITICALS:
-            await publisher.publish(sources.grave(grave, 90.0))
+            await publish(sources.grave(grave, 90.0))
             grave += 1
+    return accepted
 
 
-async def _told(bus: Bus, wanted: int) -> dict[str, tuple[str, int]]:
-    """Asset of each alert that fired, with its rule and when it was on the bus."""
+async def _told(bus: Bus, wanted: int) -> dict[str, Told]:
+    """Each alert that fired, by its asset."""
     reader = await bus.reader(topics=[ALERTS])
-    found: dict[str, tuple[str, int]] = {}
+    found: dict[str, Told] = {}
     until = time.monotonic() + PATIENCE_SECONDS
     while len(found) < wanted and time.monotonic() < until:
         for record in await reader.fetch(limit=1000, timeout_seconds=0.5):
             event = decode_event(record.value or b"")
             if isinstance(event, AlertEvent) and event.state is AlertState.FIRING:
-                found.setdefault(event.labels["asset"], (event.alertname, record.at_ms))
+                found.setdefault(event.labels["asset"], Told(event.alertname, event.evaluated_at_ms, record.at_ms))
     await reader.close()
     return found
 
@@ -144,13 +163,25 @@ async def _raised(bus: Bus) -> dict[str, int]:
     return found
 
 
-def _figures(told: dict[str, tuple[str, int]], raised: dict[str, int]) -> dict[str, object]:
+def _figures(told: dict[str, Told], raised: dict[str, int]) -> dict[str, object]:
+    """How long after the frame's publication an alert was judged, and told."""
+    judged: dict[str, list[float]] = {"Grave": [], "Storm": []}
     delays: dict[str, list[float]] = {"Grave": [], "Storm": []}
-    for asset, (alertname, at_ms) in told.items():
-        source = f"grave/{asset[2:]}" if alertname == "Grave" else f"storm/{asset.split('-')[1]}"
-        delays[alertname].append(at_ms - raised[source])
-    found: dict[str, object] = {"critical_told": len(delays["Grave"]), "others_told": len(delays["Storm"])}
-    for name, values in (("critical", delays["Grave"]), ("others", delays["Storm"])):
-        for mark, share in (("p50", 50), ("p95", 95), ("max", 100)):
-            found[f"{name}_ms_{mark}"] = round(float(np.percentile(values, share)), 1) if values else None
-    return found
+    for asset, one in told.items():
+        source = f"grave/{asset[2:]}" if one.rule == "Grave" else f"storm/{asset.split('-')[1]}"
+        judged[one.rule].append(one.judged_ms - raised[source])
+        delays[one.rule].append(one.at_ms - raised[source])
+    return (
+        {"critical_told": len(delays["Grave"]), "others_told": len(delays["Storm"])}
+        | _percentiles("critical", delays["Grave"])
+        | _percentiles("critical_judged", judged["Grave"])
+        | _percentiles("others", delays["Storm"])
+        | _percentiles("others_judged", judged["Storm"])
+    )
+
+
+def _percentiles(name: str, values: list[float]) -> dict[str, object]:
+    return {
+        f"{name}_ms_{mark}": round(float(np.percentile(values, share)), 1) if values else None
+        for mark, share in (("p50", 50), ("p95", 95), ("max", 100))
+    }
