@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from rules.rollups.buckets import MINUTE_MS
+from rules.rollups.keep import Metric, Rollups
 from rules.window.layouts import Layout
 from rules.window.ring import Ring
 from rules.window.window import Window
@@ -44,6 +46,16 @@ class _Cargo:
 
 
 @dataclass(slots=True)
+class _Rolled:
+    """What a convoy brings into the look-backs of one metric: one entry a value."""
+
+    metric: Metric
+    frame: Numbers
+    place: Numbers
+    column: Numbers
+
+
+@dataclass(slots=True)
 class Convoy:
     """Some layouts, one frame of each at a time."""
 
@@ -58,6 +70,9 @@ class Convoy:
     deepest: int
     """Slots of the deepest ring."""
     stream_list: list[int]
+    rolled: list["_Rolled"]
+    apart: bool
+    """No two of its frames bring the same stream."""
 
 
 class Convoys:
@@ -81,16 +96,21 @@ class Convoys:
         return layout.version == self._window.places and bool(layout.streams)
 
     def of(self, codes: Numbers, layouts: Sequence[Layout | None]) -> Convoy:
-        """The convoy of these layouts, by their codes."""
+        """The convoy of the layouts that have these codes."""
         key = codes.tobytes()
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = _assemble([one for one in layouts if one is not None])
+            chosen = [layout for code in codes.tolist() if (layout := layouts[code]) is not None]
+            found = self._kept[key] = _assemble(chosen, self._window.rollups)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
         return found
+
+    def apart(self, codes: Numbers, layouts: Sequence[Layout | None]) -> bool:
+        """Whether each of these layouts has streams of its own, so that their order does not matter."""
+        return self.of(codes, layouts).apart
 
     def unfit(self, convoy: Convoy, at: Numbers) -> npt.NDArray[np.bool_]:
         """Frames that must go alone: not newer than what a stream of theirs holds, or rows to be revived, or a ring too shallow."""
@@ -121,27 +141,37 @@ class Convoys:
             newest[stream], latest[stream] = number, moment
             clean[stream] += 1
         for cargo in convoy.cargo:
-            self._load(cargo, numbers, values[starts[cargo.frame] + cargo.place], rewrite=rewrite)
+            self._load(cargo, numbers, values.take(starts[cargo.frame] + cargo.place), rewrite=rewrite)
+        for rolled in convoy.rolled:
+            self._roll(rolled, at[rolled.frame], values.take(starts[rolled.frame] + rolled.place))
 
     def _load(self, cargo: _Cargo, numbers: Numbers, chosen: Floats, *, rewrite: bool) -> None:
         ring, board = cargo.ring, self._window.board
         mask, width = ring.slots - 1, ring.values.shape[1]
         cells = ring.values.reshape(-1)
-        number = numbers[cargo.stream]
-        target = (number & mask) * width + cargo.column
+        target = ((numbers & mask) * width)[cargo.stream] + cargo.column
         if len(cargo.counters):
             some = cargo.counters
-            lower = chosen[some] < cells[((number[some] - 1) & mask) * width + cargo.column[some]]
+            before = (((numbers - 1) & mask) * width)[cargo.stream[some]] + cargo.column[some]
+            lower = chosen[some] < cells.take(before)
             if lower.any():
                 fell = some[lower]
-                board.rough[cargo.row[fell]] = number[fell]
+                board.rough[cargo.row[fell]] = numbers[cargo.stream[fell]]
         cells[target] = chosen
         board.current[cargo.row] = chosen
         if rewrite:
             ring.states.reshape(-1)[target] = 0
 
+    @staticmethod
+    def _roll(rolled: _Rolled, at: Numbers, chosen: Floats) -> None:
+        """Minute by minute: a bucket holds whole ones."""
+        minutes = at // MINUTE_MS
+        for minute in np.unique(minutes).tolist():
+            mine = minutes == minute
+            rolled.metric.add(at[mine], rolled.column[mine], chosen[mine])
 
-def _assemble(layouts: Sequence[Layout]) -> Convoy:
+
+def _assemble(layouts: Sequence[Layout], rollups: Rollups | None) -> Convoy:
     streams: list[int] = []
     frame_of: list[int] = []
     parts: list[tuple[int, int, int]] = []
@@ -174,7 +204,23 @@ def _assemble(layouts: Sequence[Layout]) -> Convoy:
         part_depth=deep[:, 2],
         deepest=max((ring.slots for ring in rings.values()), default=0),
         stream_list=streams,
+        rolled=[] if rollups is None else _rolled(layouts, rollups),
+        apart=len(set(streams)) == len(streams),
     )
+
+
+def _rolled(layouts: Sequence[Layout], rollups: Rollups) -> list[_Rolled]:
+    """By metric: which values of which frames go to which columns of its look-backs."""
+    found: dict[int, list[tuple[Numbers, Numbers, Numbers]]] = {}
+    metrics: dict[int, Metric] = {}
+    for frame, layout in enumerate(layouts):
+        for metric, places, columns in rollups.places(layout):
+            metrics[id(metric)] = metric
+            found.setdefault(id(metric), []).append((np.full(len(places), frame), places, columns))
+    return [
+        _Rolled(metrics[key], *(np.concatenate(each) for each in zip(*loads, strict=True)))
+        for key, loads in found.items()
+    ]
 
 
 def _cargo(ring: Ring, loads: Sequence[tuple[Numbers, ...]]) -> _Cargo:

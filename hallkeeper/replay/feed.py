@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bus.frames import STALE, Frame, SeriesTable, encode_table
-from hallkeeper.replay.convoy import Convoy, Convoys, Numbers
+from hallkeeper.replay.convoy import Convoys, Numbers
+from hallkeeper.replay.order import Order
 from historian.recording.reader import Batch
 from rules.window.layouts import Layout
-from rules.window.sequences import Sequences
 from rules.window.window import Window
 
+Bools = npt.NDArray[np.bool_]
 FUTURE_MS: Final = 60_000
 """A frame further ahead of the bus's clock than this was dropped by the rule service, and is here."""
 OWN: Final = "rules/"
@@ -21,18 +22,17 @@ LARGE: Final = 64
 
 
 class _Load:
-    """One batch with what is derived from it once: plain lists for what is read one by one, codes for the rest."""
+    """One batch with what is derived from it once."""
 
-    def __init__(self, batch: Batch, codes: Numbers, sources: Numbers) -> None:
+    def __init__(self, batch: Batch, codes: Numbers, sources: Numbers, new: Bools) -> None:
         self.batch = batch
         self.codes = codes
         """Of each row's source and layout."""
         self.sources = sources
-        self.boot: list[int] = batch.boot.tolist()
-        self.sequence: list[int] = batch.sequence.tolist()
-        own = np.array([source.startswith(OWN) for source in batch.source], dtype=np.bool_)
-        self.skipped: list[bool] = (own | (batch.at > batch.taken + FUTURE_MS)).tolist()
+        self.new = new
+        """Rows that count: not doubled, not our own, not of a time far ahead."""
         self.sizes = batch.ends - batch.starts
+        self.large = self.sizes >= LARGE
         self.odd = _odd(batch)
 
 
@@ -44,11 +44,11 @@ class Feed:
         self._window = window
         self._together = together
         self._convoys = Convoys(window)
-        self._sequences = Sequences()
-        self._codes: dict[tuple[str, int], int] = {}
+        self._order = Order()
+        self._codes: dict[tuple[int, int], int] = {}
         self._sources: dict[str, int] = {}
         self._layouts: list[Layout | None] = []
-        self._ready: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._ready: Bools = np.zeros(0, dtype=np.bool_)
         self._lengths: Numbers = np.zeros(0, dtype=np.int64)
         """Values that a frame of each layout must have."""
         self._load: _Load | None = None
@@ -70,15 +70,28 @@ class Feed:
             self._place(len(self._load.batch))
         self._load, self._next = None, 0
         if batch is not None:
-            known, sources = self._codes, self._sources
-            pairs = zip(batch.source, batch.layout.tolist(), strict=True)
-            codes = np.array([known.setdefault(pair, len(known)) for pair in pairs], dtype=np.int64)
-            owners = [sources.setdefault(source, len(sources)) for source in batch.source]
-            self._load = _Load(batch, codes, np.array(owners, dtype=np.int64))
-            self._layouts += [None] * (len(known) - len(self._layouts))
-            new = len(known) - len(self._ready)
-            self._ready = np.concatenate([self._ready, np.zeros(new, dtype=np.bool_)])
-            self._lengths = np.concatenate([self._lengths, np.zeros(new, dtype=np.int64)])
+            known = self._sources
+            owners = np.array([known.setdefault(name, len(known)) for name in batch.names], dtype=np.int64)
+            own = np.array([name.startswith(OWN) for name in batch.names], dtype=np.bool_)
+            sources = owners[batch.owner]
+            skipped = own[batch.owner] | (batch.at > batch.taken + FUTURE_MS)
+            new = self._order.new(sources, batch.boot, batch.sequence, skipped)
+            self._load = _Load(batch, self._coded(sources, batch), sources, new)
+
+    def _coded(self, sources: Numbers, batch: Batch) -> Numbers:
+        """A number for each source's each layout."""
+        layouts, place = np.unique(batch.layout, return_inverse=True)
+        pairs, which = np.unique(sources * len(layouts) + place, return_inverse=True)
+        known, numbers = self._codes, layouts.tolist()
+        found = [
+            known.setdefault((pair // len(numbers), numbers[pair % len(numbers)]), len(known))
+            for pair in pairs.tolist()
+        ]
+        new = len(known) - len(self._layouts)
+        self._layouts += [None] * new
+        self._ready = np.concatenate([self._ready, np.zeros(new, dtype=np.bool_)])
+        self._lengths = np.concatenate([self._lengths, np.zeros(new, dtype=np.int64)])
+        return np.array(found, dtype=np.int64)[which]
 
     def until(self, at_ms: int) -> None:
         """Place every frame that the bus had taken by then."""
@@ -90,61 +103,66 @@ class Feed:
         if load is None or end <= first:
             return
         self._next = end
-        batch, add, sources = load.batch, self._sequences.add, load.batch.source
-        rows = np.array(
-            [
-                row
-                for row in range(first, end)
-                if not load.skipped[row] and add(sources[row], load.boot[row], load.sequence[row])
-            ],
-            dtype=np.int64,
-        )
+        rows = first + np.flatnonzero(load.new[first:end])
         self.frames += len(rows)
         self.points += int(load.sizes[rows].sum())
         alone = self._travel(load, rows) if self._together else rows
         for row in alone.tolist():
-            self._append(load, batch, row)
+            self._append(load, load.batch, row)
 
     def _travel(self, load: _Load, rows: Numbers) -> Numbers:
         """Send off what may go together; the rows that must go alone, in their order."""
         if not self._convoys.settled():
-            self._ready[:] = False
             for code, layout in enumerate(self._layouts):
                 self._ready[code] = layout is not None and self._convoys.usable(layout)
-        codes = load.codes[rows]
+        codes, sources, large = load.codes[rows], load.sources[rows], load.large[rows]
         plain = self._ready[codes] & ~load.odd[rows] & (self._lengths[codes] == load.sizes[rows])
-        plain &= ~_shared(load.sources[rows], plain)
+        several = np.bincount(sources)[sources] > 1
+        plain &= ~self._entangled(codes, sources, plain, large)
         left = [rows[~plain]]
-        large = load.sizes[rows] >= LARGE
-        for group in (rows[plain & large], rows[plain & ~large]):
-            if len(group):
-                left.append(self._sent(load, group))
+        for size in (large, ~large):
+            chosen = plain & size
+            if (several & chosen).any() and not self._convoys.apart(codes[chosen], self._layouts):
+                left.append(rows[chosen & several])
+                chosen &= ~several
+            if chosen.any():
+                left.append(self._sent(load, rows[chosen]))
         return np.sort(np.concatenate(left))
+
+    @staticmethod
+    def _entangled(codes: Numbers, sources: Numbers, plain: Bools, large: Bools) -> Bools:
+        """Rows of sources whose order matters: one frame is not plain, or comes twice, or they travel apart."""
+        bad = ~plain | (np.bincount(codes)[codes] > 1)
+        small = np.bincount(sources, weights=~large) > 0
+        entangled: Bools = (
+            (np.bincount(sources, weights=bad) > 0) | (small & (np.bincount(sources, weights=large) > 0))
+        )[sources]
+        return entangled
 
     def _sent(self, load: _Load, rows: Numbers) -> Numbers:
         """Send them off; those that were not fit to go with the others."""
-        unfit = self._convoys.unfit(self._convoy(load, rows), load.batch.at[rows])
-        left, rows = rows[unfit], rows[~unfit]
+        convoy = self._convoys.of(load.codes[rows], self._layouts)
+        unfit = self._convoys.unfit(convoy, load.batch.at[rows])
+        left = rows[unfit]
+        if len(left):
+            rows = rows[~unfit]
+            convoy = self._convoys.of(load.codes[rows], self._layouts)
         if len(rows):
             batch = load.batch
-            self._convoys.go(self._convoy(load, rows), batch.at[rows], batch.starts[rows], batch.values)
+            self._convoys.go(convoy, batch.at[rows], batch.starts[rows], batch.values)
             counts = self._window.counts
             counts.frames += len(rows)
             counts.points += int(load.sizes[rows].sum())
         return left
-
-    def _convoy(self, load: _Load, rows: Numbers) -> Convoy:
-        codes = load.codes[rows]
-        return self._convoys.of(codes, [self._layouts[code] for code in codes.tolist()])
 
     def _append(self, load: _Load, batch: Batch, row: int) -> None:
         """The window's own way."""
         quality = batch.quality[row]
         layout = self._window.append_frame(
             Frame(
-                source=batch.source[row],
-                boot=load.boot[row],
-                sequence=load.sequence[row],
+                source=batch.names[batch.owner[row]],
+                boot=int(batch.boot[row]),
+                sequence=int(batch.sequence[row]),
                 layout=int(batch.layout[row]),
                 at=int(batch.at[row]),
                 values=batch.values[batch.starts[row] : batch.ends[row]].tobytes(),
@@ -157,15 +175,7 @@ class Feed:
             self._ready[code] = self._convoys.usable(layout)
 
 
-def _shared(sources: Numbers, plain: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Rows of sources that have more than one frame here, or one that is not plain: their order matters."""
-    _, which, counts = np.unique(sources, return_inverse=True, return_counts=True)
-    spoilt = np.bincount(which, weights=~plain, minlength=len(counts)) > 0
-    shared: npt.NDArray[np.bool_] = ((counts > 1) | spoilt)[which]
-    return shared
-
-
-def _odd(batch: Batch) -> npt.NDArray[np.bool_]:
+def _odd(batch: Batch) -> Bools:
     """Frames in which not every sample is good."""
     odd = np.array([quality is not None for quality in batch.quality], dtype=np.bool_)
     marked = np.flatnonzero(batch.values.view(np.uint64) == np.uint64(STALE))

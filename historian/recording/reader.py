@@ -27,7 +27,10 @@ class Batch:
     taken: Numbers
     """Unix ms at which the bus took each frame, ascending."""
     at: Numbers
-    source: Sequence[str]
+    names: Sequence[str]
+    """Every source, once."""
+    owner: Numbers
+    """Of each frame, its source's place in `names`."""
     layout: Unsigned
     boot: Unsigned
     sequence: Unsigned
@@ -148,10 +151,12 @@ def _batch(table: pa.Table) -> Batch:
     ends = lists.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
     taken = _numbers(table, "taken")
     order = np.lexsort((_numbers(table, "position"), _numbers(table, "zone"), taken))
+    names, owner = _sources(table)
     return Batch(
         taken=taken[order],
         at=_numbers(table, "measured")[order],
-        source=_sources(table)[order].tolist(),
+        names=names,
+        owner=owner[order],
         layout=_unsigned(table, "layout")[order],
         boot=_unsigned(table, "boot")[order],
         sequence=_unsigned(table, "sequence")[order],
@@ -162,10 +167,13 @@ def _batch(table: pa.Table) -> Batch:
     )
 
 
-def _sources(table: pa.Table) -> npt.NDArray[np.object_]:
-    """Names as shared objects: each chunk has its own dictionary."""
-    chunks = [np.array(chunk.dictionary.to_pylist(), dtype=object)[chunk.indices] for chunk in table["source"].chunks]
-    return np.concatenate([np.empty(0, dtype=object), *chunks])
+def _sources(table: pa.Table) -> tuple[list[str], Numbers]:
+    """Every name once, and whose each row is: each chunk has its own dictionary."""
+    column = table["source"].unify_dictionaries()
+    if not column.num_chunks:
+        return [], np.empty(0, dtype=np.int64)
+    indices = [np.asarray(chunk.indices, dtype=np.int64) for chunk in column.chunks]
+    return column.chunk(0).dictionary.to_pylist(), np.concatenate(indices)
 
 
 def _numbers(table: pa.Table, name: str) -> Numbers:

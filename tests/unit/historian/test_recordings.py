@@ -59,7 +59,7 @@ def frames_of(folder: Path) -> list[tuple[int, Frame]]:
                 (
                     int(batch.taken[row]),
                     Frame(
-                        source=batch.source[row],
+                        source=batch.names[batch.owner[row]],
                         boot=int(batch.boot[row]),
                         sequence=int(batch.sequence[row]),
                         layout=int(batch.layout[row]),

@@ -14,11 +14,15 @@ from hallkeeper.replay.window import JoinedNeeds, SharedWindow
 from historian.recording.reader import Recording
 from historian.recording.writer import RecordingWriter
 from rules.query import LiveWindow
+from rules.rollups.keep import Rollups
 from rules.window.needs import Need, Needs
 from rules.window.window import Window
 
 START = 1_700_000_040_000
 NAMES = {"power": Need(depth_ms=60_000), "joules_total": Need(depth_ms=120_000, counter=True), "up": Need()}
+LOOK_BACKS = {
+    "joules_total": {3_600_000: frozenset({"increase"}), 86_400_000: frozenset({"avg_over_time", "max_over_time"})}
+}
 STALE_VALUE = np.array([STALE], dtype=np.uint64).view(np.float64)[0]
 
 
@@ -93,6 +97,7 @@ def placed(
     recording: Recording, *, together: bool, step_ms: int = 1000, limit: int | None = None
 ) -> tuple[Window, Feed]:
     window = Window(Needs(NAMES))
+    window.rollups = Rollups(LOOK_BACKS)
     feed = Feed(window, together=together)
     for segment in recording.segments()[:limit]:
         for table in recording.tables(segment):
@@ -133,6 +138,10 @@ def test_frames_that_travel_together_leave_the_same_window(tmp_path: Path, seed:
     (alone, one), (together, other) = (placed(recording, together=way) for way in (False, True))
     assert one.frames == other.frames > 500
     assert contents(alone) == contents(together)
+    assert alone.rollups is not None
+    assert together.rollups is not None
+    assert b"joules_total" in alone.rollups.encode()
+    assert alone.rollups.encode() == together.rollups.encode()
     assert alone.counts.points == together.counts.points
     assert alone.counts.frames == together.counts.frames
     assert alone.counts.late == together.counts.late
