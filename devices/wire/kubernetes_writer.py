@@ -1,22 +1,25 @@
 """Carries out the Kubernetes verbs: one request an order, absolute, guarded by uid or resource version, looked at after."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import quote
 
 import msgspec
 
 from devices.orders import Order, Remember, Report, State, Verdict, forget
-from devices.wire.http_order import Errand, Seen, Subject, Timing, fields
-from devices.wire.kubernetes_facts import OUT_OF_SERVICE, Node, node_of
-from devices.wire.kubernetes_objects import JobObject, NodeObject, PodObject, Taint, decoded
+from devices.wire.http_order import Errand, Seen, Subject, Timing
+from devices.wire.kubernetes_facts import OUT_OF_SERVICE, Node
+from devices.wire.kubernetes_look import node, read
+from devices.wire.kubernetes_objects import JobObject, PodObject, Taint, decoded
+from devices.wire.kubernetes_workloads import MERGE, Admission, CheckpointNote, Scale
 from devices.wire.names import job_of, name_in, uid_in
-from devices.wire.once import Call, Peer, said
+from devices.wire.once import Call, Peer
 from devices.wire.tls import bearer, client_context
 from fleet.clock import Clock
-from fleet.errors import HallkeeperError, Refused, Unreachable
+from fleet.errors import HallkeeperError, Refused
 
-MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 TAINT = Taint(key=OUT_OF_SERVICE, value="nodeshutdown", effect="NoExecute")
 """By which the node is declared dead: its pods are deleted by force and its volumes detached (Kubernetes, "Node
@@ -55,40 +58,10 @@ class KubernetesWriter:
 
 def _subject(order: Order, peer: Peer) -> Subject:
     """The object of the verb. Raises `Refused` for another verb and `ValueError` for names that are none."""
-    arguments = order.arguments
-    match order.verb:
-        case "cordon" | "uncordon":
-            return _Cordon(peer, name_in(arguments, "node"), wanted=order.verb == "cordon")
-        case "taint_out_of_service" | "untaint_out_of_service":
-            return _OutOfService(peer, name_in(arguments, "node"), wanted=order.verb == "taint_out_of_service")
-        case "evict":
-            return _Eviction(peer, name_in(arguments, "namespace"), name_in(arguments, "pod"), uid_in(arguments))
-        case "delete_pod":
-            return _Deletion(peer, name_in(arguments, "namespace"), name_in(arguments, "pod"), uid_in(arguments))
-        case "suspend_job" | "resume_job":
-            return _Suspension(peer, *job_of(arguments), wanted=order.verb == "suspend_job")
-        case _:
-            raise Refused(f"{order.verb!r} is no verb of Kubernetes, try one of devices.orders.VERBS")
-
-
-async def _read(peer: Peer, path: str) -> bytes | None:
-    """The object's JSON, or None where there is none. Raises `Unreachable` or `Refused`."""
-    answer = await peer.get(path)
-    if answer.status == 404:
-        return None
-    if answer.status == 200:
-        return answer.body
-    what = f"{peer.where}{path}: {said(answer, fields(answer.body))}"
-    if answer.status >= 500 or answer.status == 429:
-        raise Unreachable(f"{what}, try again later")
-    raise Refused(f"{what}, try the token of the secret and its role in the cluster")
-
-
-async def _node(peer: Peer, name: str) -> Node:
-    body = await _read(peer, f"/api/v1/nodes/{quote(name)}")
-    if body is None:
-        raise Refused(f"{peer.where}: there is no node {name}, try its name in the cluster")
-    return node_of(decoded(body, NodeObject, peer.where))
+    make = _SUBJECTS.get(order.verb)
+    if make is None:
+        raise Refused(f"{order.verb!r} is no verb of Kubernetes, try one of devices.orders.VERBS")
+    return make(order, peer)
 
 
 @dataclass(slots=True)
@@ -101,8 +74,9 @@ class _Cordon:
 
     async def look(self) -> Seen:
         """`unschedulable` or `schedulable`."""
-        node = await _node(self.peer, self.name)
-        return Seen("unschedulable" if node.unschedulable else "schedulable", node.unschedulable == self.wanted)
+        found = await node(self.peer, self.name)
+        word = "unschedulable" if found.unschedulable else "schedulable"
+        return Seen(word, found.unschedulable == self.wanted)
 
     def call(self) -> Call:
         body = msgspec.json.encode({"spec": {"unschedulable": self.wanted}})
@@ -120,15 +94,56 @@ class _OutOfService:
 
     async def look(self) -> Seen:
         """`out of service` or `in service`."""
-        node = self._seen = await _node(self.peer, self.name)
-        tainted = any((taint.key, taint.effect) == (TAINT.key, TAINT.effect) for taint in node.taints)
-        met = tainted if self.wanted else not node.out_of_service
-        return Seen("out of service" if node.out_of_service else "in service", met)
+        found = self._seen = await node(self.peer, self.name)
+        tainted = any((taint.key, taint.effect) == (TAINT.key, TAINT.effect) for taint in found.taints)
+        met = tainted if self.wanted else not found.out_of_service
+        return Seen("out of service" if found.out_of_service else "in service", met)
 
     def call(self) -> Call:
         assert self._seen is not None
         others = [taint for taint in self._seen.taints if taint.key != OUT_OF_SERVICE]
         taints = [*others, TAINT] if self.wanted else others
+        body = {"metadata": {"resourceVersion": self._seen.version}, "spec": {"taints": taints}}
+        path = f"/api/v1/nodes/{quote(self.name)}"
+        return Call(method="PATCH", path=path, body=msgspec.json.encode(body), content_type=MERGE)
+
+
+_OWN_KEY = re.compile(r"hallkeeper\.io/[a-z0-9]([a-z0-9.-]{0,60}[a-z0-9])?")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule")
+"""NoExecute would evict pods past their budgets."""
+
+
+def _own_taint(arguments: Mapping[str, object]) -> Taint:
+    """A taint of ours. Raises `ValueError`: other keys are others'."""
+    key, effect = arguments.get("key"), arguments.get("effect", _EFFECTS[0])
+    if not isinstance(key, str) or not _OWN_KEY.fullmatch(key):
+        raise ValueError(f"key is {key!r}, try one such as hallkeeper.io/suspect")
+    if effect not in _EFFECTS:
+        raise ValueError(f"effect is {effect!r}, try one of {', '.join(_EFFECTS)}")
+    return Taint(key=key, effect=str(effect))
+
+
+@dataclass(slots=True)
+class _OwnTaint:
+    """Whether a node carries a taint of ours. The list is written whole, for the version that was looked at only."""
+
+    peer: Peer
+    name: str
+    taint: Taint
+    wanted: bool = field(kw_only=True)
+    _seen: Node | None = None
+
+    async def look(self) -> Seen:
+        """`tainted` or `untainted`."""
+        found = self._seen = await node(self.peer, self.name)
+        mine = [taint for taint in found.taints if taint.key == self.taint.key]
+        met = any(taint.effect == self.taint.effect for taint in mine) if self.wanted else not mine
+        return Seen("tainted" if mine else "untainted", met)
+
+    def call(self) -> Call:
+        assert self._seen is not None
+        others = [taint for taint in self._seen.taints if taint.key != self.taint.key]
+        taints = [*others, self.taint] if self.wanted else others
         body = {"metadata": {"resourceVersion": self._seen.version}, "spec": {"taints": taints}}
         path = f"/api/v1/nodes/{quote(self.name)}"
         return Call(method="PATCH", path=path, body=msgspec.json.encode(body), content_type=MERGE)
@@ -149,7 +164,7 @@ class _Pod:
 
     async def word(self) -> str:
         """`gone`, `terminating`, or its phase in lower case."""
-        body = await _read(self.peer, self.path)
+        body = await read(self.peer, self.path)
         if body is None:
             return GONE
         pod = decoded(body, PodObject, self.peer.where)
@@ -173,6 +188,26 @@ class _Eviction(_Pod):
             "deleteOptions": {"preconditions": {"uid": self.uid}},
         }
         return Call(method="POST", path=f"{self.path}/eviction", body=msgspec.json.encode(body))
+
+
+class _Override(_Pod):
+    """Ending a pod with its grace period although its budget would refuse; people have agreed to it by name."""
+
+    async def look(self) -> Seen:
+        word = await self.word()
+        return Seen(word, word in {GONE, "terminating"})
+
+    def call(self) -> Call:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": self.uid}}
+        return Call(method="DELETE", path=self.path, body=msgspec.json.encode(body))
+
+
+def _answerable(arguments: Mapping[str, object]) -> None:
+    """Who wants it and why must be written down with the intent. Raises `ValueError`."""
+    for key in ("reason", "person"):
+        value = arguments.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{key} is {value!r}: a budget is overridden only by somebody, for a reason")
 
 
 class _Deletion(_Pod):
@@ -207,7 +242,7 @@ class _Suspension:
 
     async def look(self) -> Seen:
         """`suspended` or `running`."""
-        body = await _read(self.peer, self.path)
+        body = await read(self.peer, self.path)
         if body is None:
             raise Refused(f"{self.peer.where}: there is no job {self.namespace}/{self.name}, it may have ended")
         suspended = bool(decoded(body, JobObject, self.peer.where).spec.suspend)
@@ -216,3 +251,37 @@ class _Suspension:
     def call(self) -> Call:
         body: Mapping[str, object] = {"spec": {"suspend": self.wanted}}
         return Call(method="PATCH", path=self.path, body=msgspec.json.encode(body), content_type=MERGE)
+
+
+def _node_name(order: Order) -> str:
+    return name_in(order.arguments, "node")
+
+
+def _pod_of(kind: type[_Pod]) -> Callable[[Order, Peer], Subject]:
+    def make(order: Order, peer: Peer) -> Subject:
+        arguments = order.arguments
+        if kind is _Override:
+            _answerable(arguments)
+        pod = kind(peer, name_in(arguments, "namespace"), name_in(arguments, "pod"), uid_in(arguments))
+        return cast("Subject", pod)
+
+    return make
+
+
+_SUBJECTS: Mapping[str, Callable[[Order, Peer], Subject]] = {
+    "cordon": lambda order, peer: _Cordon(peer, _node_name(order), wanted=True),
+    "uncordon": lambda order, peer: _Cordon(peer, _node_name(order), wanted=False),
+    "taint": lambda order, peer: _OwnTaint(peer, _node_name(order), _own_taint(order.arguments), wanted=True),
+    "untaint": lambda order, peer: _OwnTaint(peer, _node_name(order), _own_taint(order.arguments), wanted=False),
+    "taint_out_of_service": lambda order, peer: _OutOfService(peer, _node_name(order), wanted=True),
+    "untaint_out_of_service": lambda order, peer: _OutOfService(peer, _node_name(order), wanted=False),
+    "evict": _pod_of(_Eviction),
+    "evict_override": _pod_of(_Override),
+    "delete_pod": _pod_of(_Deletion),
+    "suspend_job": lambda order, peer: _Suspension(peer, *job_of(order.arguments), wanted=True),
+    "resume_job": lambda order, peer: _Suspension(peer, *job_of(order.arguments), wanted=False),
+    "scale": lambda order, peer: Scale(peer, order.arguments),
+    "stop_admissions": lambda order, peer: Admission(peer, name_in(order.arguments, "queue"), stopped=True),
+    "allow_admissions": lambda order, peer: Admission(peer, name_in(order.arguments, "queue"), stopped=False),
+    "checkpoint_annotate": lambda order, peer: CheckpointNote(peer, order.intent, order.arguments),
+}

@@ -204,6 +204,9 @@ class Cluster:
             self.put(plural, item | {"metadata": meta | {"deletionTimestamp": "2026-01-01T00:01:00Z"}})
             return web.json_response({"kind": "Status", "status": "Success"}, status=201)
         if request.method == "DELETE":
+            if "gracePeriodSeconds" not in wish:
+                self.put(plural, item | {"metadata": meta | {"deletionTimestamp": "2026-01-01T00:01:00Z"}})
+                return web.json_response(item)
             assert wish["gracePeriodSeconds"] == 0
             self.drop(plural, meta.get("namespace", ""), meta["name"])
             return web.json_response(item)
@@ -211,7 +214,11 @@ class Cluster:
         if version is not None and version != meta["resourceVersion"]:
             return status(409, "the object has been modified; please apply your changes to the latest version")
         assert request.content_type in {"application/merge-patch+json", "application/strategic-merge-patch+json"}
-        self.put(plural, item | {"spec": item["spec"] | wish["spec"], "metadata": dict(meta)})
+        annotations = meta.get("annotations", {}) | wish.get("metadata", {}).get("annotations", {})
+        self.put(
+            plural,
+            item | {"spec": item["spec"] | wish.get("spec", {}), "metadata": meta | {"annotations": annotations}},
+        )
         return web.json_response(self.objects[plural, meta.get("namespace", ""), meta["name"]])
 
 
