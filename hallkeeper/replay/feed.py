@@ -5,10 +5,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bus.frames import STALE, Frame, SeriesTable, encode_table
+from bus.frames import STALE, Frame, encode_table
 from hallkeeper.replay.convoy import Convoys, Numbers
 from hallkeeper.replay.order import Order
+from hallkeeper.replay.tables import RecordedTables
 from historian.recording.reader import Batch
+from historian.recording.told import Told
 from rules.window.layouts import Layout
 from rules.window.window import Window
 
@@ -45,6 +47,8 @@ class Feed:
         self._together = together
         self._convoys = Convoys(window)
         self._order = Order()
+        self._tables = RecordedTables(window.needs.of)
+        window.tables = self._tables
         self._codes: dict[tuple[int, int], int] = {}
         self._sources: dict[str, int] = {}
         self._layouts: list[Layout | None] = []
@@ -58,10 +62,10 @@ class Feed:
         self.frames = 0
         self.points = 0
 
-    def learn(self, table: SeriesTable) -> None:
-        """Which series a layout stands for."""
-        if not table.source.startswith(OWN):
-            self.names.update([name for name, _ in table.series])
+    def learn(self, told: Told) -> None:
+        """Which series layouts stand for."""
+        self.names.update(told.names(lambda source: not source.startswith(OWN)))
+        for table in self._tables.keep(told):
             self._window.append_table(encode_table(table))
 
     def take(self, batch: Batch | None) -> None:

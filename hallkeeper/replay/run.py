@@ -173,8 +173,8 @@ class _Run:
     def _learn(self, *segments: Segment | None) -> None:
         with self._stages("learn"):
             for segment in segments:
-                for table in self._plan.recording.tables(segment):
-                    self.feed.learn(table)
+                for told in self._plan.recording.told(segment):
+                    self.feed.learn(told)
 
     async def _through(self, records: Sequence[Record], last_ms: int) -> None:
         """Step by step to the segment's end; what the bus took by a step is known at that step."""

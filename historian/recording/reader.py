@@ -1,7 +1,6 @@
 """Reads a recording back: segment by segment, in the order in which the bus took it."""
 
 import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from bus.frames import SeriesTable
 from bus.port import Record
 from historian.recording.shape import SITE, Manifest, Part, RecordingError, Segment, path_of
+from historian.recording.told import DICTIONARIES, Told
 from historian.recording.writer import read_manifest
 
 Numbers = npt.NDArray[np.int64]
@@ -75,12 +75,16 @@ class Recording:
             if (since_ms is None or segment.until_ms >= since_ms) and (until_ms is None or segment.from_ms < until_ms)
         ]
 
-    def tables(self, segment: Segment | None) -> Iterator[SeriesTable]:
+    def told(self, segment: Segment | None) -> Sequence[Told]:
         """Series tables that were new in a segment; None: those kept from before the first. Raises `RecordingError`."""
         parts = self.manifest.kept if segment is None else (segment.layouts,)
-        for part in parts:
-            if part is not None:
-                yield from self._tables(part)
+        return [Told(self._read(part, DICTIONARIES)) for part in parts if part is not None]
+
+    def tables(self, segment: Segment | None) -> Iterator[SeriesTable]:
+        """The same, one by one."""
+        for told in self.told(segment):
+            for place in range(len(told.keys)):
+                yield told.table(place)
 
     def frames(self, segment: Segment) -> Batch | None:
         """The frames of a segment; None where it has none. Raises `RecordingError` for a damaged file."""
@@ -109,7 +113,7 @@ class Recording:
             for row in self._read(segment.records).to_pylist()
         ]
 
-    def _read(self, part: Part) -> pa.Table:
+    def _read(self, part: Part, dictionaries: Sequence[str] = ()) -> pa.Table:
         path = path_of(self.folder, part)
         try:
             content = path.read_bytes()
@@ -118,30 +122,9 @@ class Recording:
         if hashlib.sha256(content).hexdigest() != part.sha256:
             raise RecordingError(f"{path} is not what was recorded: its hash differs, try a copy of the recording")
         try:
-            return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            return pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(dictionaries)).read(use_threads=False)
         except pa.ArrowException as error:
             raise RecordingError(f"{path}: {error}, try a copy of the recording") from error
-
-    def _tables(self, part: Part) -> Iterator[SeriesTable]:
-        """Whether a layout is the hash of its series is for whoever decodes the table to see; the file's own hash is right."""
-        table = self._read(part).combine_chunks()
-        names, labels = table.column("name").to_pylist(), _labels(table)
-        sources, layouts = table.column("source").to_pylist(), table.column("layout").to_pylist()
-        begins = np.flatnonzero(_numbers(table, "position") == 1).tolist()
-        for begin, end in zip(begins, [*begins[1:], len(names)], strict=True):
-            series = tuple(zip(names[begin:end], labels[begin:end], strict=True))
-            yield SeriesTable(source=sources[begin], layout=layouts[begin], series=series)
-
-
-def _labels(table: pa.Table) -> list[tuple[tuple[str, str], ...]]:
-    """The labels of each series; keys and values are listed once, and cut."""
-    column = table.column("labels")
-    if not len(column):
-        return []
-    maps = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    pairs = list(zip(maps.keys.to_pylist(), maps.items.to_pylist(), strict=True))
-    ends = maps.offsets.to_pylist()
-    return [tuple(pairs[begin:end]) for begin, end in itertools.pairwise(ends)]
 
 
 def _batch(table: pa.Table) -> Batch:

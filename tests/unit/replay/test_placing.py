@@ -100,8 +100,8 @@ def placed(
     window.rollups = Rollups(LOOK_BACKS)
     feed = Feed(window, together=together)
     for segment in recording.segments()[:limit]:
-        for table in recording.tables(segment):
-            feed.learn(table)
+        for told in recording.told(segment):
+            feed.learn(told)
         feed.take(recording.frames(segment))
         for at_ms in range(segment.from_ms // step_ms * step_ms, segment.until_ms + step_ms, step_ms):
             feed.until(at_ms)
