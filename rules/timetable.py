@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rules.files.model import RuleGroup
-from rules.urgency import PROTECTIVE, urgencies
+from rules.urgency import urgencies
 
 SPACING_MS: Final = 40
 """Between the beginnings of two passes over a group, at most (design section 4)."""
@@ -22,7 +22,7 @@ most. A frame's longest wait is the spacing. A default of ours."""
 SLICE_MS: Final = 50.0
 """What is judged at a time, by what it has cost before: so long a critical group may stand behind others."""
 LATE_MS: Final = 1_000
-"""A group that has been due for so long goes with the most urgent: nobody starves."""
+"""A group that has been due for so long takes turns with those that are more urgent: nobody starves."""
 NEWEST: Final = 0.25
 """Weight of the newest cost in a group's mean."""
 
@@ -56,6 +56,8 @@ class Timetable:
             for uid, group in groups.items()
         }
         self._spacing_ms = SPACING_MS
+        self._yields = False
+        """Whether the last slice was not of the highest urgency."""
 
     def wake(self, uids: Iterable[str]) -> None:
         """Something that these groups read has come."""
@@ -70,8 +72,8 @@ class Timetable:
         waiting = [(uid, turn) for uid, turn in self._turns.items() if turn.next_ms(self._spacing_ms) <= now_ms]
         if not waiting:
             return []
-        first = min([self._rank(turn, now_ms) for _, turn in waiting])
-        chosen = _slice([(uid, turn) for uid, turn in waiting if self._rank(turn, now_ms) == first])
+        whose = self._whose(waiting, now_ms)
+        chosen = _slice([(uid, turn) for uid, turn in waiting if turn.urgency == whose or turn.begun_ms is None])
         for uid in chosen:
             turn = self._turns[uid]
             turn.begun_ms, turn.woken = now_ms, False
@@ -97,9 +99,13 @@ class Timetable:
         )
         return max(following - now_ms, 0) / 1000.0
 
-    def _rank(self, turn: _Turn, now_ms: int) -> int:
-        late = now_ms - turn.next_ms(self._spacing_ms) >= LATE_MS or turn.begun_ms is None
-        return PROTECTIVE if late else turn.urgency
+    def _whose(self, waiting: Sequence[tuple[str, _Turn]], now_ms: int) -> int:
+        """The urgency whose turn it is: the highest, and after it once that of whoever has waited for long."""
+        highest = min([turn.urgency for _, turn in waiting])
+        since = [(turn.next_ms(self._spacing_ms), turn.urgency) for _, turn in waiting if turn.urgency != highest]
+        longest = min(since, default=(now_ms, highest))
+        self._yields = not self._yields and now_ms - longest[0] >= LATE_MS
+        return longest[1] if self._yields else highest
 
 
 def _slice(turns: Sequence[tuple[str, _Turn]]) -> list[str]:
