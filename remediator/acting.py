@@ -87,6 +87,8 @@ class Acting:
             now_ms=self._world.clock.now_ms(),
             boottime_ns=self._world.clock.boottime_ns(),
         )
+        if facts.plan in {given.plan for given in facts.approvals} and not self._journal.state.memory.get("agreed"):
+            self._journal.note(memory={**self._journal.state.memory, "agreed": facts.plan})
         budgets = facts.budgets if takes_place(proposal) else ()
         return self._journal.admit(intent, judgement, budgets, self._journal.state.step) or intent
 

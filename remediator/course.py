@@ -99,19 +99,26 @@ class Course:
             return True
         if self._obey():
             return False
-        jobs = await self._world.looks.jobs_on(self.state.target) if _asks_for_jobs(self.playbook) else {}
+        asks = _asks_for_jobs(self.playbook)
+        jobs = await self._world.looks.jobs_on(self.state.target) if asks else {}
         if jobs is None:
             why = Refusal("scheduler_unread", f"what runs on {self.state.target} cannot be read")
             self._journal.refuse(Judgement((), "scheduler", why))
             return False
-        return self._climb(jobs=jobs)
+        homes = await self._world.looks.homes(self.state.target) if jobs else {}
+        return self._climb(jobs=jobs, homes=homes)
 
     def _climb(self, **learnt: Any) -> bool:
         """On to the next rung, with its price written down and a plan that a person would have to agree to anew."""
         chosen = self._ladder.next(self.state)
         if chosen is None:
             return False
-        memory = {**self.state.memory, **learnt, "ladder": [*self.state.memory.get("ladder", ()), chosen]}
+        memory = {
+            **self.state.memory,
+            **learnt,
+            "agreed": None,
+            "ladder": [*self.state.memory.get("ladder", ()), chosen],
+        }
         plan = plan_hash(self.playbook, self.state.target)
         self._journal.note(rung=chosen["place"], step=0, memory=memory, plan=plan)
         return True
@@ -254,7 +261,7 @@ class Course:
                 return answer
             gate = judgement.gate or "admission"
             told = replace(answer, text=f"{answer.text}{leftovers(self.state)}")
-            self._journal.refuse(Judgement(judgement.lines, gate, told))
+            self._journal.refuse(Judgement(judgement.lines, gate, told), asked[1].plan)
             if self._expired():
                 return None
             await self._world.clock.sleep(HOLD_SECONDS)
@@ -268,7 +275,7 @@ class Course:
             return False
         if self._world.clock.now_ms() - asked < ttl_ms:
             return False
-        move = Move.ESCALATE if self.state.acted else Move.CANCEL
+        move = Move.ESCALATE if self.state.acted else Move.EXPIRE
         text = f"nobody approved within {self.playbook.approval_ttl_seconds:.0f} s{leftovers(self.state)}"
         self._journal.move(move, outcome="Cancelled", reason_code="approval_expired", reason_text=text)
         return True

@@ -9,6 +9,7 @@ from remediator.budgets import budgets_of, degraded_by
 from remediator.facts import Approval, Facts, Freeze, Headroom, JobImpact, Proposal
 from remediator.history import WEEK_MS, history_of, traffic_of
 from remediator.ledger import Ledger
+from remediator.plans import asked_plan
 from remediator.playbook import Playbook
 from remediator.power import draws_of, headroom_of
 from remediator.records import Remediation
@@ -62,6 +63,15 @@ class FactSource:
         intents = self._ledger.intents_since(now_ms - WEEK_MS)
         domains = self._site.graph.domains_of(node)
         scope = scope_of(proposal, self._site)
+        jobs = self._jobs(state)
+        budgets = budgets_of(
+            node,
+            self._site.graph,
+            out_of_service=around.silent,
+            held=self._ledger.reservations(),
+            remediation=state.remediation_id,
+            degraded=degraded_by(around.failed, self._site),
+        )
         return Facts(
             now_ms=now_ms,
             lockouts=locks(self._switches.lockouts(), scope),
@@ -86,21 +96,14 @@ class FactSource:
                 hold_down_seconds=playbook.hold_down_seconds,
                 cool_down_seconds=playbook.cool_down_seconds,
             ),
-            budgets=budgets_of(
-                node,
-                self._site.graph,
-                out_of_service=around.silent,
-                held=self._ledger.reservations(),
-                remediation=state.remediation_id,
-                degraded=degraded_by(around.failed, self._site),
-            ),
+            budgets=budgets,
             traffic=traffic_of(proposal.device, proposal.verb, intents, lane=proposal.lane, now_ms=now_ms),
             headroom=self._headroom(proposal, vitals, now_ms),
             cooling_alerts=tuple(sorted(str(a) for a in around.failed & self._coolers(node))),
-            jobs=self._jobs(state),
+            jobs=jobs,
             breakers=breakers_of(domains, proposal.traits.class_, intents, self._site.graph, now_ms),
             approvals=_approvals(state, now_ms),
-            plan=state.plan,
+            plan=str(state.memory.get("agreed") or asked_plan(state, jobs, budgets)),
         )
 
     def _headroom(self, proposal: Proposal, vitals: Vitals, now_ms: int) -> tuple[Headroom, ...]:

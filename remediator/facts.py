@@ -26,6 +26,8 @@ class Proposal:
     """What is commanded: the node itself, a PDU, the scheduler."""
     release: bool = False
     """It gives back what an earlier act took: a cap lifted, a job resumed."""
+    asks: bool = False
+    """A person must agree whatever the mode says (the rung says so)."""
 
     @property
     def traits(self) -> Traits:

@@ -32,15 +32,22 @@ class Journal:
             msgspec.structs.replace(self.state, updated_at_ms=self._now(), sequence=self.state.sequence + 1, **changes)
         )
 
-    def refuse(self, judgement: Judgement) -> None:
-        """A gate's no: told once, and again when its reason changes."""
+    def refuse(self, judgement: Judgement, plan: str = "") -> None:
+        """A gate's no: told once, and again when its reason changes, or the plan that a person is asked about."""
         refusal = judgement.refusal
         assert refusal is not None
         move = Move.ASK if refusal.ask else Move.REFUSE
         asking = self.state.phase is Phase.AWAITING_APPROVAL
         if self.state.reason_code == refusal.code and self.state.phase in _REFUSED and asking is refusal.ask:
+            if refusal.ask and plan != self.state.memory.get("asked"):
+                self.note(memory={**self.state.memory, "asked": plan})
             return
-        changes: dict[str, Any] = {"asked_at_ms": self.state.asked_at_ms or self._now()} if refusal.ask else {}
+        changes: dict[str, Any] = {}
+        if refusal.ask:
+            changes = {
+                "asked_at_ms": self.state.asked_at_ms or self._now(),
+                "memory": {**self.state.memory, "asked": plan},
+            }
         state = self.state.moved(
             move,
             self._now(),

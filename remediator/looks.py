@@ -147,6 +147,13 @@ class Looks:
         jobs = sorted({pod.job for pod in pods if pod.job is not None})
         return {job: max(1, sum(pod.works for pod in await self._pods_of(job))) for job in jobs}
 
+    async def homes(self, target: AssetId) -> dict[str, str]:
+        """For a target that is no node: each job below it with one of its nodes, whose agent can be asked about it."""
+        if self._site.asset(target).kind is Kind.NODE:
+            return {}
+        pods = await self.workload(target) or ()
+        return {pod.job: pod.node for pod in reversed(pods) if pod.job is not None and pod.node is not None}
+
     async def _pods_of(self, job: str) -> tuple[Pod, ...]:
         if self._sight.cluster is None:
             return ()

@@ -9,7 +9,7 @@ from fleet.errors import HallkeeperError
 from fleet.model import AssetId, Kind, Site, Wire
 from remediator.actions import ACTIONS
 from remediator.cluster import Pod
-from remediator.facts import Proposal
+from remediator.facts import Budget, JobImpact, Proposal
 from remediator.playbook import Each, Playbook, Step
 from remediator.records import Intent, Remediation, intent_id_of, lock_of
 from remediator.verbs import TRAITS, Plane, Verb
@@ -51,8 +51,15 @@ def _objects(step: Step, verb: Verb, state: Remediation, pods: Sequence[Pod], si
                 for pod in pods
             )
         case Each.JOBS:
-            jobs = sorted(state.memory.get("jobs", {}))
-            return tuple(Item(job, _job_arguments(verb, job, step.within_seconds)) for job in jobs)
+            homes: Mapping[str, str] = state.memory.get("homes", {})
+            return tuple(
+                Item(
+                    job,
+                    _job_arguments(verb, job, step.within_seconds),
+                    target=AssetId(homes[job]) if job in homes else None,
+                )
+                for job in sorted(state.memory.get("jobs", {}))
+            )
         case Each.NODES | Each.OUTLETS | Each.COOLERS:
             assert site is not None
             return tuple(_below(step.each, state.target, site))
@@ -121,6 +128,7 @@ def proposal_for(step: Step, item: Item, state: Remediation, playbook: Playbook,
         target=item.target or state.target,
         device=item.device or device_of(step.act, item.target or state.target, site, item.arguments),
         release=step.gives_back,
+        asks=playbook.ladder[state.rung].asks if playbook.ladder else False,
     )
 
 
@@ -158,6 +166,22 @@ def intent_for(
 def plan_hash(playbook: Playbook, target: AssetId) -> str:
     """What a person agrees to: this ladder on this target."""
     return derived_id("plan", playbook.model_dump_json(exclude={"mode"}), target)
+
+
+def asked_plan(state: Remediation, jobs: Sequence[JobImpact], budgets: Sequence[Budget]) -> str:
+    """What exactly a person is asked about: the act (ladder, rung, target), its evidence (alert, jobs) and its limits.
+
+    Whatever of it changes before anything was done makes another plan, and an earlier yes counts for nothing.
+    """
+    evidence = [state.memory.get("alert"), state.memory.get("alert_since_ms"), sorted(state.memory.get("jobs", {}))]
+    return derived_id(
+        "asked",
+        state.plan,
+        state.rung,
+        evidence,
+        [(impact.job, impact.gpus) for impact in jobs],
+        [(str(budget.domain), budget.allowed) for budget in budgets],
+    )
 
 
 def _scheduler(site: Site, target: AssetId, wire: Wire) -> AssetId:

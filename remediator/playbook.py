@@ -128,6 +128,8 @@ class Rung(_Strict):
     actions: tuple[Action, ...] = ()
     """What fault tables may ask for that begins here: weaker rungs are left out."""
     ends: Ends = Ends.HEALED
+    asks: bool = False
+    """A person must agree to it, in mode enforce too."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=40)]
 
     @model_validator(mode="before")

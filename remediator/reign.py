@@ -123,7 +123,7 @@ class Reign:
         course = self.courses.get(remediation_id)
         if course is None or course.state.ended:
             return False
-        course.approve(replace(approval, plan=approval.plan or course.state.plan))
+        course.approve(replace(approval, plan=approval.plan or str(course.state.memory.get("asked", ""))))
         return True
 
     def resumed(self) -> None:

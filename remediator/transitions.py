@@ -18,6 +18,8 @@ class Phase(StrEnum):
     FAILED = "failed"
     ESCALATED = "escalated"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """A person was asked and nobody answered in time: that is no yes."""
     SUPERSEDED = "superseded"
 
 
@@ -38,11 +40,12 @@ class Move(StrEnum):
     FAIL = "fail"
     ESCALATE = "escalate"
     CANCEL = "cancel"
+    EXPIRE = "expire"
     SUPERSEDE = "supersede"
 
 
 TERMINAL = frozenset(
-    {Phase.WOULD_HAVE, Phase.SUCCEEDED, Phase.FAILED, Phase.ESCALATED, Phase.CANCELLED, Phase.SUPERSEDED}
+    {Phase.WOULD_HAVE, Phase.SUCCEEDED, Phase.FAILED, Phase.ESCALATED, Phase.CANCELLED, Phase.EXPIRED, Phase.SUPERSEDED}
 )
 HOLDS_INTENT = frozenset({Phase.ADMITTED, Phase.EXECUTING})
 """In these an intent may be open: nothing but its outcome leads out."""
@@ -64,6 +67,7 @@ _MOVES: Mapping[Move, tuple[tuple[Phase, ...], Phase]] = {
     Move.FAIL: (_AT_REST, Phase.FAILED),
     Move.ESCALATE: (_AT_REST, Phase.ESCALATED),
     Move.CANCEL: (_AT_REST, Phase.CANCELLED),
+    Move.EXPIRE: ((Phase.AWAITING_APPROVAL,), Phase.EXPIRED),
     Move.SUPERSEDE: (_AT_REST, Phase.SUPERSEDED),
 }
 

@@ -9,7 +9,7 @@ import getpass
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,10 +49,16 @@ def approve(
     remediation: Annotated[str, typer.Argument(help="Id of the remediation that asks.")],
     settings: SETTINGS = HERE,
     reason: REASON = "",
+    plan: Annotated[
+        str, typer.Option("--plan", help="Hash of the plan that was read; a changed plan is not agreed to.")
+    ] = "",
 ) -> None:
-    """Say yes to a remediation that asks; it is good for 15 minutes, and every gate is asked again."""
+    """Say yes to a remediation that asks; it is good for 15 minutes, and every gate is asked again.
+
+    A yes counts for the plan that is asked about now, or for the one named: what changes afterwards is asked anew.
+    """
     office = Office(load_settings(settings))
-    office.post("approve", remediation, reason, seconds=APPROVED_SECONDS)
+    office.post("approve", remediation, reason, seconds=APPROVED_SECONDS, details={"plan": plan} if plan else None)
     print(f"approved {remediation} as {office.actor}, for {APPROVED_SECONDS // 60} minutes")
 
 
@@ -147,13 +153,21 @@ class Office:
         """Whether a lock on it is ours."""
         return any(lock.asset == asset and lock.actor == self.actor for lock in self.switches.lockouts())
 
-    def post(self, kind: str, subject: str, reason: str, *, seconds: int | None = None) -> None:
+    def post(
+        self,
+        kind: str,
+        subject: str,
+        reason: str,
+        *,
+        seconds: int | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         """The decision on the bus. Raises `HallkeeperError` when it does not arrive there."""
         if self.key is None:
             raise HallkeeperError(
                 "no operator key; try: hallkeeper keys new FILE, and `keys: operator:` in the settings"
             )
-        asyncio.run(self._publish(self.key, kind, subject, reason, seconds))
+        asyncio.run(self._publish(self.key, kind, subject, reason, seconds, details or {}))
 
     def tell(self, kind: str, subject: str, reason: str) -> None:
         """The same for what the files have done already: a bus that is away is said, and is no failure."""
@@ -162,7 +176,15 @@ class Office:
         except HallkeeperError as error:
             print(f"hallkeeper: done here, not told on the bus: {error}", file=sys.stderr)
 
-    async def _publish(self, key: SigningKey, kind: str, subject: str, reason: str, seconds: int | None) -> None:
+    async def _publish(
+        self,
+        key: SigningKey,
+        kind: str,
+        subject: str,
+        reason: str,
+        seconds: int | None,
+        details: dict[str, Any],
+    ) -> None:
         now_ms = self.clock.now_ms()
         event = CommandEvent(
             command_id=secrets.token_hex(16),
@@ -173,6 +195,7 @@ class Office:
             reason=reason,
             at_ms=now_ms,
             expires_at_ms=None if seconds is None else now_ms + 1000 * seconds,
+            details=details,
         )
         value = encode_event(event)
         try:

@@ -21,4 +21,6 @@ def is_approved(proposal: Proposal, facts: Facts) -> Refusal | None:
 def _needed(proposal: Proposal, facts: Facts) -> int:
     if proposal.traits.class_ >= ActionClass.A4:
         return 2
-    return facts.approvals_needed if proposal.mode is Mode.APPROVE else 0
+    if proposal.asks or proposal.mode is Mode.APPROVE:
+        return max(1, facts.approvals_needed)
+    return 0

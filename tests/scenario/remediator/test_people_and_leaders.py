@@ -43,7 +43,7 @@ async def test_a_question_that_nobody_answers_ends_without_an_act(tmp_path: Path
     async with site.running():
         await hang(site)
         await site.clock.advance(960)
-        assert site.phases(NODE)[-1] == "cancelled"
+        assert site.phases(NODE)[-1] == "expired"
         site.command("approve", the_id(site))
         await site.clock.advance(60)
         assert site.actuator.executed == []
