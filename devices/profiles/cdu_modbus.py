@@ -6,7 +6,8 @@ Another map is another file like this one.
 
 Unit 1 unless the inventory says otherwise; addresses are zero-based; all are input registers (function code 4), read in
 one request. Registers are big-endian, of two the high word comes first. 0x8000 (s16), 0xFFFF (u16) and 0xFFFFFFFF (u32)
-mean "not available". The unit is only read: it has no writable point.
+mean "not available". What may be asked of the unit are two holding registers, where the site file allows it
+(`devices.profiles.writing`); its own controller decides what to make of them.
 
 | input register | Redfish / OCP name | type, raw unit | metric |
 |--:|---|---|---|
@@ -20,6 +21,11 @@ mean "not available". The unit is only read: it has no writable point.
 | 8 | leak detectors fitted, same bits | u16 bits | decides which detectors have a series |
 | 9 | status: 0 off, 1 running, 2 standby, 3 degraded, 4 fault | u16 | cdu_state |
 | 10-11 | HeatRemoved | u32, W | cdu_heat_removed_watts |
+
+| holding register | what is asked for | type, raw unit |
+|--:|---|---|
+| 100 | secondary supply temperature | s16, 0.1 °C |
+| 101 | standby pump running | u16, 0 or 1 |
 """
 
 from devices.profiles.profile import Point, Profile, Table

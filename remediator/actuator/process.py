@@ -51,12 +51,18 @@ def writers(clock: Clock, remember: Remember) -> Mapping[Wire, Callable[[], Writ
 
         return SlurmWriter(clock, remember=remember)
 
+    def modbus() -> Writer:
+        from devices.wire.modbus_writer import ModbusWriter
+
+        return ModbusWriter(clock, remember=remember)
+
     return {
         Wire.IPMI: lambda: IpmiWriter(clock, remember=remember),
         Wire.SNMP: lambda: SnmpSetWriter(clock, remember=remember),
         Wire.AGENT: agent,
         Wire.KUBERNETES: kubernetes,
         Wire.SLURM: slurm,
+        Wire.MODBUS: modbus,
     }
 
 
