@@ -11,7 +11,8 @@ from pathlib import Path
 import uvloop
 
 from simulator.layout import Layout
-from simulator.simulation import Simulation, raise_file_limit, wanted_files
+from simulator.limits import raise_file_limit, wanted_files
+from simulator.simulation import Simulation
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

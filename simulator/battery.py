@@ -27,6 +27,8 @@ class Battery:
         self.watts = 0.0
         self.set_point_watts = 0.0
         self.set_point_enabled = False
+        self.commanded = False
+        """Whether anybody has ever written a set point."""
         self.reversion_seconds = NO_REVERSION
         """How long a set point lives without being written again; 0 for ever (SunSpec 704, WSetRvrtTms)."""
         self.reversion_left_seconds = 0.0
@@ -51,7 +53,7 @@ class Battery:
     def command(self, *, watts: float, enabled: bool, reversion_seconds: float) -> None:
         """A set point, written or written again: its time to live begins anew."""
         self.set_point_watts = max(-self.rated_watts, min(self.rated_watts, watts))
-        self.set_point_enabled = enabled
+        self.set_point_enabled, self.commanded = enabled, True
         self.reversion_seconds = reversion_seconds
         self.reversion_left_seconds = reversion_seconds if enabled else 0.0
 

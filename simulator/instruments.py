@@ -21,7 +21,6 @@ MEASURED: Mapping[str, Callable[[Plant], FloatArray]] = {
     "gpu-celsius": lambda plant: plant.machines.gpu_celsius,
     "gpu-watts": lambda plant: plant.machines.gpu_watts,
     "node-watts": lambda plant: plant.machines.watts,
-    "bess-charge": lambda plant: np.array([plant.battery.charge_ratio]),
 }
 """By place: row (and pump) for a CDU; rack, side and phase; node and side; node and GPU; node."""
 

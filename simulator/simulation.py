@@ -15,6 +15,7 @@ from simulator.exporters.dcgm import DcgmExporter
 from simulator.exporters.fabric import FabricExporter
 from simulator.exporters.serve import metrics_handler
 from simulator.faults import Faults
+from simulator.generators import STRINGS
 from simulator.http import Service, listen
 from simulator.identity import derived_uuid
 from simulator.ipmi.commands import Bmc
@@ -24,13 +25,16 @@ from simulator.kube.api import KubeApi
 from simulator.kube.cluster import Cluster
 from simulator.layout import Layout
 from simulator.modbus.cdu import cdu_registers
-from simulator.modbus.server import READ_HOLDING, READ_INPUT, Device, listen_modbus
+from simulator.modbus.generator import generator_registers
+from simulator.modbus.server import READ_HOLDING, READ_INPUT, Device, Registers, Write, listen_modbus
+from simulator.modbus.setpoints import battery_write, cdu_set_points, cdu_write
 from simulator.modbus.sunspec import battery_registers
 from simulator.nodeagent.jobs import Checkpoints
 from simulator.nodeagent.server import NodeAgent
 from simulator.plant import Plant
 from simulator.reach import Reach
 from simulator.secretfiles import SiteSecrets
+from simulator.settings import PlantSettings
 from simulator.sitefile import Ports, pdu_group, write_site
 from simulator.snmp.agent import Access, SnmpAgent, engine_id_of
 from simulator.snmp.apc import ApcPdu
@@ -58,6 +62,7 @@ class Simulation:
     layout: Layout
     seed: int = 1
     speed: float = 1.0
+    settings: PlantSettings = field(default_factory=PlantSettings)
     plant: Plant = field(init=False)
     reach: Reach = field(init=False)
     workload: Workload = field(init=False)
@@ -76,7 +81,7 @@ class Simulation:
     _run_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
-        self.plant = Plant(self.layout, seed=self.seed)
+        self.plant = Plant(self.layout, seed=self.seed, settings=self.settings)
         self.reach = Reach(self.plant)
         self.workload = Workload(self.plant)
         self.cluster = Cluster(self.reach, self.workload)
@@ -127,7 +132,7 @@ class Simulation:
         await self._open_plant_devices()
         api = await self._open_kubernetes(tls)
         await self._open_control(api)
-        write_site(self.directory, self.layout, self.ports)
+        write_site(self.directory, self.layout, self.ports, self.settings)
 
     def close(self) -> None:
         """Let every port and file go; safe after a failed `open`."""
@@ -221,15 +226,24 @@ class Simulation:
 
     async def _open_plant_devices(self) -> None:
         for row, name in enumerate(self.layout.cdus):
-            self.ports.cdus[name] = await self._open_modbus(name, {READ_INPUT: cdu_registers(self.plant, row)})
-        self.ports.battery = await self._open_modbus("bess-1", {READ_HOLDING: battery_registers(self.plant.battery)})
+            registers = {READ_INPUT: cdu_registers(self.plant, row), READ_HOLDING: cdu_set_points(self.plant, row)}
+            self.ports.cdus[name] = await self._open_modbus(name, registers, cdu_write(self.plant, row))
+        battery = self.plant.battery
+        self.ports.battery = await self._open_modbus(
+            "bess-1", {READ_HOLDING: battery_registers(battery)}, battery_write(battery)
+        )
+        for place in range(STRINGS):
+            name = f"gen-{place + 1}"
+            self.ports.generators[name] = await self._open_modbus(
+                name, {READ_INPUT: generator_registers(self.plant, place)}
+            )
         for row, name in enumerate(self.layout.switches):
             self.ports.switches[name] = await self._open_page(name, FabricExporter(self.plant, row).page)
 
-    async def _open_modbus(self, name: str, registers: Mapping[int, Callable[[], tuple[int, bytes]]]) -> int:
+    async def _open_modbus(self, name: str, registers: Mapping[int, Registers], write: Write | None = None) -> int:
         reach = self.reach
         device = Device(
-            name=name, unit=1, registers=registers, truth=self.truth, answers=lambda: reach.device(name),
+            name=name, unit=1, registers=registers, write=write, truth=self.truth, answers=lambda: reach.device(name),
             delay_seconds=lambda: reach.delay_seconds(name),
         )  # fmt: skip
         listener = await listen_modbus(device)
@@ -276,19 +290,3 @@ class Simulation:
         listener = await listen(Service(handler=self.control.handle))
         self._open.append(listener)
         self.control_port = listener.port
-
-
-def wanted_files(layout: Layout) -> int:
-    """Descriptors that a site of this size needs, with eight connections a node."""
-    return 256 + 3 * len(layout.pdus) + 11 * layout.node_count
-
-
-def raise_file_limit(needed: int) -> None:
-    """Lift the soft limit of open files as far as the hard one allows."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < needed:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (min(needed, hard) if hard != resource.RLIM_INFINITY else needed, hard)
-        )

@@ -14,7 +14,6 @@ REFRESH_SECONDS = 0.5
 """The plant moves four times a second; meters are read from it as it stands."""
 RACK_LIMIT_WATTS = 50_000
 FEEDS = "ab"
-SETTINGS = PlantSettings()
 
 
 @dataclass(slots=True)
@@ -28,6 +27,7 @@ class Ports:
     cdus: dict[str, int] = field(default_factory=dict)
     switches: dict[str, int] = field(default_factory=dict)
     battery: int = 0
+    generators: dict[str, int] = field(default_factory=dict)
     kubernetes: int = 0
 
 
@@ -96,15 +96,23 @@ def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
     }  # fmt: skip
 
 
-def _power(layout: Layout, ports: Ports) -> Iterator[str]:
-    sources = {feed: [f"grid-{side}", f"gen-{side}", "bess-1"] for side, feed in enumerate(FEEDS, start=1)}
+def _power(layout: Layout, ports: Ports, settings: PlantSettings) -> Iterator[str]:
+    sources = {
+        feed: [f"grid-{side}", f"gen-{side}", f"gen-{side + 2}", "bess-1"] for side, feed in enumerate(FEEDS, start=1)
+    }
     battery = {
-        "name": "bess-1", "rated_watts": SETTINGS.bess_watts, "capacity_watt_hours": SETTINGS.bess_watt_hours,
+        "name": "bess-1", "rated_watts": settings.bess_watts, "capacity_watt_hours": settings.bess_watt_hours,
         "address": f"127.0.0.1:{ports.battery}", "profile": "sunspec-battery", "unit": 1,
     }  # fmt: skip
     yield "power:"
-    yield from _section(2, "grid_supplies", ({"name": f"grid-{side}", "rated_watts": 50e6} for side in (1, 2)))
-    yield from _section(2, "generator_strings", ({"name": f"gen-{side}", "rated_watts": 8e6} for side in (1, 2)))
+    yield from _section(
+        2, "grid_supplies", ({"name": f"grid-{side}", "rated_watts": settings.grid_watts} for side in (1, 2))
+    )
+    yield from _section(
+        2,
+        "generator_strings",
+        ({"name": f"gen-{place}", "rated_watts": settings.generator_watts} for place in (1, 2, 3, 4)),
+    )
     yield from _section(2, "bess", [battery])
     yield from _section(
         2, "substations", ({"name": f"sub-{feed}", "rated_watts": 30e6, "fed_by": sources[feed]} for feed in FEEDS)
@@ -151,8 +159,9 @@ def _fabric(layout: Layout, ports: Ports) -> Iterator[str]:
     yield from _section(2, "switches", switches)
 
 
-def site_yaml(layout: Layout, ports: Ports) -> str:
+def site_yaml(layout: Layout, ports: Ports, settings: PlantSettings | None = None) -> str:
     """The whole file."""
+    settings = settings or PlantSettings()
     credentials = {
         group: {mode: f"file:secrets/{group}-{mode}.yaml" for mode in ("read", "write")} for group in CREDENTIAL_GROUPS
     }
@@ -170,7 +179,7 @@ def site_yaml(layout: Layout, ports: Ports) -> str:
         *(f"  {group}: {_flow(files)}" for group, files in credentials.items()),
         f"defaults: {_flow({'effect_latency_seconds': EFFECT_LATENCY_SECONDS})}",
         *_halls(layout, ports),
-        *_power(layout, ports),
+        *_power(layout, ports, settings),
         *_cooling(layout, ports),
         *_fabric(layout, ports),
         *_section(0, "schedulers", [scheduler]),
@@ -179,10 +188,10 @@ def site_yaml(layout: Layout, ports: Ports) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_site(directory: Path, layout: Layout, ports: Ports) -> Path:
+def write_site(directory: Path, layout: Layout, ports: Ports, settings: PlantSettings | None = None) -> Path:
     """Write `site.yaml` into `directory`; whole or not at all."""
     path = directory / "site.yaml"
     draft = directory / "site.yaml.part"
-    draft.write_text(site_yaml(layout, ports))
+    draft.write_text(site_yaml(layout, ports, settings))
     draft.replace(path)
     return path

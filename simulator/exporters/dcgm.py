@@ -1,11 +1,14 @@
-"""The page of a DCGM exporter: eight GPUs of forty fields, in the format of dcgm-exporter's default template."""
+"""The page of a DCGM exporter: eight GPUs of 43 fields, in the format of dcgm-exporter's default template."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.identity import gpu_uuid, pci_bus_id
+from simulator.instruments import seen
+from simulator.machines import SLOWDOWN_CELSIUS
 from simulator.plant import Plant
 
 DRIVER = "580.105.08"
@@ -55,7 +58,19 @@ FIELDS: tuple[tuple[str, str, str], ...] = (
     ("DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink data CRC errors."),
     ("DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink retries."),
     ("DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink recovery errors."),
+    ("DCGM_FI_DEV_ROW_REMAP_PENDING", "gauge", "Whether a remapped row waits for a reset"),
+    ("DCGM_FI_DEV_GPU_TEMP_LIMIT", "gauge", "Thermal margin (in C)."),
+    ("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "gauge", "Why clocks are held, as bits."),
 )
+WORKING_WATTS = 150.0
+"""A GPU below this waits for something [reference, A33]."""
+POWER_CAP, HARDWARE_THERMAL = 0x4, 0x40 | 0x8
+"""NVML's reasons for which clocks are held."""
+COUNTED: Mapping[int, str] = {
+    6: "pcie_replays", 17: "remapped_uncorrected", 18: "remapped_corrected", 29: "sbe", 30: "dbe", 36: "nvlink_crc",
+    39: "nvlink_recovery",
+}  # fmt: skip
+"""Columns that are counters of the GPU's health."""
 WHOLE = frozenset(range(len(FIELDS))) - {4, 20, 21, 22}
 """Columns that are written without decimals."""
 
@@ -78,14 +93,14 @@ def _template(node: str, gpus: tuple[int, ...]) -> str:
 
 def values(plant: Plant, node: int | slice) -> NDArray[np.float64]:
     """(field, GPU): every number of the page, from the plant as it is now; of several nodes (field, node, GPU)."""
-    machines = plant.machines
-    watts = machines.gpu_watts[node]
+    machines, health = plant.machines, plant.health
+    watts = seen(plant, "gpu-watts")[node]
     load = np.clip((watts - 75.0) / 605.0, 0.0, 1.0)
-    busy = load > 0.02
+    busy = watts > WORKING_WATTS
     page = np.zeros((len(FIELDS), *watts.shape))
     page[0] = np.where(busy, 1_980.0 - 500.0 * (1.0 - load), 345.0)
     page[1] = 2_619.0
-    page[3] = machines.gpu_celsius[node]
+    page[3] = seen(plant, "gpu-celsius")[node]
     page[2] = page[3] + 6.0 + 3.0 * load
     page[4] = watts
     page[5] = machines.gpu_joules[node] * 1_000.0
@@ -98,7 +113,16 @@ def values(plant: Plant, node: int | slice) -> NDArray[np.float64]:
     page[20], page[21], page[22] = 0.97 * load, 0.71 * load, 0.58 * load
     page[23], page[24] = 2.1e9 * load, 2.6e9 * load
     page[25], page[26] = machines.cap_set[node], machines.cap[node]
-    page[27] = np.where(machines.cap[node] < 699.0, plant.now * 1e9, 0.0)
+    page[27] = health.power_violation_seconds[node] * 1e9
+    page[28] = health.thermal_violation_seconds[node] * 1e9
+    for column, counter in COUNTED.items():
+        page[column] = np.floor(health.count[counter][node])
+    page[19] = health.remap_failed[node]
+    page[40] = health.remap_pending[node]
+    page[41] = SLOWDOWN_CELSIUS - page[3]
+    page[42] = np.where(
+        machines.throttled[node], HARDWARE_THERMAL, np.where(machines.cap[node] < watts + 5.0, POWER_CAP, 0)
+    )
     return page
 
 

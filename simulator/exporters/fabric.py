@@ -1,6 +1,41 @@
-"""The page of a fabric leaf switch: one port a node of its row, its state and what it carried."""
+"""The page of a fabric leaf switch: one port a node of its row, its state, its errors and what it carried."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simulator.plant import Plant
+
+Series = Callable[[Plant], NDArray[np.float64]]
+SERIES: Mapping[str, tuple[str, str, Series]] = {
+    "fabric_port_state": (
+        "gauge",
+        "Whether the port is active (1) or not (0).",
+        lambda plant: plant.fabric_up().astype(np.float64),
+    ),
+    "fabric_port_data_bytes_total": (
+        "counter",
+        "Bytes that the port carried, both ways.",
+        lambda plant: np.floor(plant.fabric.bytes),
+    ),
+    "fabric_port_symbol_errors_total": (
+        "counter",
+        "Symbol errors of the port.",
+        lambda plant: np.floor(plant.fabric.symbol_errors),
+    ),
+    "fabric_port_link_downed_total": (
+        "counter",
+        "Times that the port's link went down.",
+        lambda plant: plant.fabric.link_downed.astype(np.float64),
+    ),
+    "fabric_port_bit_error_ratio": (
+        "gauge",
+        "Bit error ratio of the port.",
+        lambda plant: plant.fabric.bit_error_ratio,
+    ),
+}
+"""Name → type, meaning, and its values over nodes."""
 
 
 class FabricExporter:
@@ -12,21 +47,9 @@ class FabricExporter:
 
     def page(self) -> bytes:
         """The text of the page."""
-        up = self._plant.fabric_up()
-        counted = self._plant.fabric_bytes
-        lines = [
-            "# HELP fabric_port_state Whether the port is active (1) or not (0).",
-            "# TYPE fabric_port_state gauge",
-        ]
-        lines += (
-            f'fabric_port_state{{port="{port}"}} {int(up[node])}' for port, node in enumerate(self.nodes, start=1)
-        )
-        lines += (
-            "# HELP fabric_port_data_bytes_total Bytes that the port carried, both ways.",
-            "# TYPE fabric_port_data_bytes_total counter",
-        )
-        lines += (
-            f'fabric_port_data_bytes_total{{port="{port}"}} {int(counted[node])}'
-            for port, node in enumerate(self.nodes, start=1)
-        )
+        lines: list[str] = []
+        for name, (kind, meaning, series) in SERIES.items():
+            values = series(self._plant)[self.nodes].tolist()
+            lines += (f"# HELP {name} {meaning}", f"# TYPE {name} {kind}")
+            lines += (f'{name}{{port="{port}"}} {value:.16g}' for port, value in enumerate(values, start=1))
         return ("\n".join(lines) + "\n").encode()

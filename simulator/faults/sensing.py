@@ -41,8 +41,6 @@ def _place(plant: Plant, quantity: str, name: str, number_there: int) -> Place:
         return (*divmod(layout.pdu_index[name], 2), *inner)
     if quantity in OF_NODES and name in layout.node_index:
         return (layout.node_index[name], *(inner if quantity != "node-watts" else ()))
-    if quantity == "bess-charge" and name == "bess-1":
-        return (0,)
     raise FaultError(
         f"{name} has no instrument for {quantity}, try {'a CDU' if quantity in OF_CDUS else 'a node or PDU'}"
     )

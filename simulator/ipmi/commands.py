@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from simulator.instruments import seen
 from simulator.ipmi.fru import inventory
 from simulator.ipmi.sensors import REPOSITORY, WATCHDOG_NUMBER, reading
 from simulator.ipmi.sessions import PRIVILEGE_OPERATOR, PRIVILEGE_USER, Session
@@ -117,7 +118,7 @@ class Bmc:
         """DCMI Get Power Reading: now, minimum, maximum, average of the last second, in watts."""
         if len(data) < 2 or data[0] != DCMI or data[1] != 1:
             return INVALID_FIELD, b""
-        watts = round(float(self.plant.power.outlet_watts[self.node].sum()))
+        watts = round(float(seen(self.plant, "node-watts")[self.node]))
         stamp = int(self.unix_seconds())
         return OK, bytes((DCMI,)) + watts.to_bytes(2, "little") * 4 + stamp.to_bytes(4, "little") + (1000).to_bytes(
             4, "little"

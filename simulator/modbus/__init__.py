@@ -1,4 +1,4 @@
-"""Modbus TCP servers of the battery and the CDUs: they are read, and never written.
+"""Modbus TCP servers of the battery, the CDUs and the generator strings; a few set points of the first two can be written.
 
-They must never carry a write out, and always write one down.
+They must never carry out what their map does not name, and always write down what was asked.
 """

@@ -2,6 +2,7 @@
 
 import struct
 
+from simulator.instruments import seen
 from simulator.modbus.server import Registers
 from simulator.plant import Plant
 
@@ -24,16 +25,16 @@ def cdu_registers(plant: Plant, row: int) -> Registers:
     """Registers 0 to 11 of one row's CDU: temperatures in 0.1 K, flow in 0.1 L/min, pressure in 0.1 kPa, level in 0.1 %."""
 
     def image() -> tuple[int, bytes]:
-        cooling = plant.cooling
+        cooling, rpm = plant.cooling, seen(plant, "pump-rpm")
         return 0, struct.pack(
             ">hhHHHHHHHHI",
-            round(float(cooling.supply_celsius[row]) * 10),
-            round(float(cooling.return_celsius[row]) * 10),
-            round(float(cooling.flow[row]) * 10),
-            round(float(cooling.pump_rpm[row, 0])),
-            round(float(cooling.pump_rpm[row, 1])),
-            round(float(cooling.pressure_kilopascals[row]) * 10),
-            round(float(cooling.level[row]) * 10),
+            round(float(seen(plant, "supply-celsius")[row]) * 10),
+            round(float(seen(plant, "return-celsius")[row]) * 10),
+            round(float(seen(plant, "flow")[row]) * 10),
+            round(float(rpm[row, 0])),
+            round(float(rpm[row, 1])),
+            round(float(seen(plant, "pressure")[row]) * 10),
+            round(float(seen(plant, "level")[row]) * 10),
             int(cooling.leak_bits[row]),
             FITTED_DETECTORS,
             status(plant, row),

@@ -1,8 +1,8 @@
-"""Modbus TCP: frames, function codes 3 and 4, exceptions; every other function is refused."""
+"""Modbus TCP: frames, function codes 3 and 4, exceptions; 6 and 16 where a device takes writes; every other is refused."""
 
 import asyncio
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,12 +13,16 @@ HEADER_BYTES = 7
 LONGEST_FRAME = 260
 """Modbus messaging on TCP/IP, 4.1."""
 READ_HOLDING, READ_INPUT = 3, 4
+WRITE_ONE, WRITE_SEVERAL = 6, 16
+MOST_WRITTEN = 123
 MOST_REGISTERS = 125
 WRITES: Mapping[int, str] = {
     5: "write_coil", 6: "write_register", 15: "write_coils", 16: "write_registers", 22: "mask_write_register", 23: "read_write_registers"
 }  # fmt: skip
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, NO_TARGET = 1, 2, 3, 11
 
+Write = Callable[[int, Sequence[int]], int]
+"""Takes registers from an address on, all or none; the exception code, 0 where they were taken."""
 Registers = Callable[[], tuple[int, bytes]]
 """The address of the first register, and all registers as bytes, as they are now."""
 
@@ -31,6 +35,8 @@ class Device:
     unit: int
     registers: Mapping[int, Registers]
     truth: GroundTruth
+    write: Write | None = None
+    """What takes writes; None where nothing can be written."""
     answers: Callable[[], bool] = always
     delay_seconds: Callable[[], float] = never_slow
 
@@ -38,10 +44,7 @@ class Device:
         """The response PDU to a request PDU."""
         function = pdu[0]
         if function in WRITES:
-            self.truth.record(
-                device=self.name, server="modbus", verb=WRITES[function], arguments={"unit": unit, "pdu": pdu.hex()},
-                request_id=str(transaction), accepted=False, executed=False,
-            )  # fmt: skip
+            return self._written(transaction, unit, pdu)
         if unit != self.unit:
             return bytes((function | 0x80, NO_TARGET))
         source = self.registers.get(function)
@@ -57,6 +60,30 @@ class Device:
         if start < 0 or start + count * 2 > len(image):
             return bytes((function | 0x80, ILLEGAL_ADDRESS))
         return bytes((function, count * 2)) + image[start : start + count * 2]
+
+    def _written(self, transaction: int, unit: int, pdu: bytes) -> bytes:
+        """Try a write, and write down what became of it."""
+        function = pdu[0]
+        refused = self._try(function, pdu) if unit == self.unit else NO_TARGET
+        self.truth.record(
+            device=self.name, server="modbus", verb=WRITES[function], arguments={"unit": unit, "pdu": pdu.hex()},
+            request_id=str(transaction), accepted=not refused, executed=not refused,
+        )  # fmt: skip
+        return bytes((function | 0x80, refused)) if refused else pdu[:5]
+
+    def _try(self, function: int, pdu: bytes) -> int:
+        """The exception code, 0 where the registers were taken."""
+        if self.write is None or function not in (WRITE_ONE, WRITE_SEVERAL):
+            return ILLEGAL_FUNCTION
+        if function == WRITE_ONE:
+            return self.write(*_address_and(pdu[3:], pdu)) if len(pdu) == 5 else ILLEGAL_VALUE
+        if len(pdu) < 8 or len(pdu) != 6 + pdu[5] or pdu[5] != 2 * int.from_bytes(pdu[3:5], "big"):
+            return ILLEGAL_VALUE
+        return self.write(*_address_and(pdu[6:], pdu)) if pdu[5] <= 2 * MOST_WRITTEN else ILLEGAL_VALUE
+
+
+def _address_and(content: bytes, pdu: bytes) -> tuple[int, tuple[int, ...]]:
+    return int.from_bytes(pdu[1:3], "big"), struct.unpack(f">{len(content) // 2}H", content)
 
 
 class ModbusConnection(asyncio.Protocol):

@@ -1,5 +1,6 @@
 """Holding registers of a SunSpec battery: models 1, 701, 704, 713, 802 and the end, from 40000 on."""
 
+import math
 import struct
 
 from simulator.battery import Battery
@@ -96,9 +97,21 @@ def battery_registers(battery: Battery) -> Registers:
         now = Image()
         now.words = fixed.copy()
         _measure(now, battery)
+        _set_point(now, battery)
         return BASE, now.encoded()
 
     return image
+
+
+def _set_point(image: Image, battery: Battery) -> None:
+    """Model 704: what was written, once anything was."""
+    if not battery.commanded:
+        return
+    image.u16(CONTROLS + 22, int(battery.set_point_enabled))
+    image.u16(CONTROLS + 23, 1)
+    image.wide(CONTROLS + 24, round(battery.set_point_watts) & 0xFFFFFFFF, 2)
+    image.wide(CONTROLS + 31, round(battery.reversion_seconds), 2)
+    image.wide(CONTROLS + 33, math.ceil(battery.reversion_left_seconds), 2)
 
 
 def _measure(image: Image, battery: Battery) -> None:

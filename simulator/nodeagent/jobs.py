@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simulator.jobs import SECONDS_PER_STEP
 from simulator.plant import Plant
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 2.0, 5.0
 """How long a checkpoint takes."""
 USUAL_INTERVAL_SECONDS = 1_800.0
 """Jobs make one of their own this often."""
-SECONDS_PER_STEP = 6.0
 
 
 @dataclass(slots=True)
@@ -38,6 +38,9 @@ class Checkpoints:
 
     def age_seconds(self, job: str) -> float:
         """Seconds since the job's last checkpoint, its own regular ones included."""
+        run = self.plant.job_runs.get(job)
+        if run is not None:
+            return self.plant.now - run.checkpoint_at
         made = self._made_at.setdefault(job, self.plant.now - float(self.plant.rng.uniform(60.0, 900.0)))
         return (self.plant.now - made) % USUAL_INTERVAL_SECONDS
 
@@ -59,11 +62,16 @@ class Checkpoints:
 
     def _finish(self, job: str, asked: Checkpoint, *, done: bool) -> None:
         asked.at_ms = _now_ms()
-        if done:
-            asked.state, asked.step = "done", int(self.plant.now / SECONDS_PER_STEP) + 100_000
-            self._made_at[job] = self.plant.now
-        else:
+        run = self.plant.job_runs.get(job)
+        if run is not None and run.waits and self.plant.settings.gang_stall:
+            asked.state, asked.text = "failed", "the job stands still"
+        elif not done:
             asked.state, asked.text = "failed", "not done within the deadline"
+        else:
+            asked.state, asked.step = "done", int(run.steps if run else self.plant.now / SECONDS_PER_STEP)
+            self._made_at[job] = self.plant.now
+            if run is not None:
+                run.checkpointed(self.plant.now)
 
 
 def _now_ms() -> int:

@@ -8,6 +8,7 @@ from simulator.layout import GPUS
 from simulator.machines import DEFAULT_CAP_WATTS, MIN_CAP_WATTS
 
 Intent = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+BootId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Gpu = Annotated[int, msgspec.Meta(ge=0, lt=GPUS)]
 Watts = Annotated[float, msgspec.Meta(ge=MIN_CAP_WATTS, le=DEFAULT_CAP_WATTS)]
 
@@ -25,6 +26,21 @@ class CheckpointRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     intent: Intent
     deadline_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)]
+
+
+class GpuResetRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Reset these GPUs, None for all that are there, in this boot of the machine."""
+
+    intent: Intent
+    boot_id: BootId
+    gpus: Annotated[list[Gpu], msgspec.Meta(min_length=1, max_length=GPUS)] | None = None
+
+
+class RebootRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Restart the operating system that runs in this boot."""
+
+    intent: Intent
+    boot_id: BootId
 
 
 class Refusal(Exception):

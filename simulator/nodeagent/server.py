@@ -13,7 +13,8 @@ from simulator.identity import derived_uuid, gpu_uuid
 from simulator.layout import GPUS
 from simulator.machines import DEFAULT_CAP_WATTS, MIN_CAP_WATTS
 from simulator.nodeagent.jobs import Checkpoints
-from simulator.nodeagent.requests import CheckpointRequest, PowerLimitRequest, Refusal
+from simulator.nodeagent.repairs import Repairs
+from simulator.nodeagent.requests import CheckpointRequest, GpuResetRequest, PowerLimitRequest, RebootRequest, Refusal
 from simulator.plant import Plant
 from simulator.truth import GroundTruth
 
@@ -22,7 +23,7 @@ MOST_INTENTS = 10_000
 LONGEST_WAIT_SECONDS = 60.0
 HEARTBEAT_SECONDS = 2.0
 
-Wanted = TypeVar("Wanted", PowerLimitRequest, CheckpointRequest)
+Wanted = TypeVar("Wanted", PowerLimitRequest, CheckpointRequest, GpuResetRequest, RebootRequest)
 
 
 class NodeAgent:
@@ -42,6 +43,7 @@ class NodeAgent:
         self._speed = speed
         self._run_id = run_id
         self._uuids = [gpu_uuid(self.name, gpu) for gpu in range(GPUS)]
+        self._repairs = Repairs(plant, node, self.boot_id, lambda: jobs_of(self.name), _now_ms)
         self._intents: dict[str, bytes] = {}
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -74,10 +76,12 @@ class NodeAgent:
             case ("v1", "heartbeat"):
                 uptime = self._uptime_seconds()
                 return json_response(
-                    {"node": self.name, "boot_id": self.boot_id(), "uptime_seconds": uptime, "at": _now_ms(), "sequence": int(uptime / HEARTBEAT_SECONDS)}
+                    {"node": self.name, "boot_id": self.boot_id(), "uptime_seconds": uptime, "at": self._clock_ms(), "sequence": int(uptime / HEARTBEAT_SECONDS)}
                 )  # fmt: skip
             case ("v1", "readings"):
                 return json_response(self._readings())
+            case ("v1", "repair"):
+                return json_response(self._repairs.as_json())
             case ("v1", "events"):
                 return self._events(request)
             case ("v1", "jobs", namespace, name, "checkpoint"):
@@ -88,6 +92,10 @@ class NodeAgent:
     def boot_id(self) -> str:
         return str(derived_uuid("boot", self._run_id, self.name, int(self.plant.machines.boots[self.node])))
 
+    def _clock_ms(self) -> int:
+        """The node's own clock, right or wrong."""
+        return _now_ms() + round(1000.0 * float(self.plant.clock_offset_seconds[self.node]))
+
     def _uptime_seconds(self) -> float:
         return round((self.plant.now - float(self.plant.machines.booted_at[self.node])) / self._speed, 3)
 
@@ -96,7 +104,7 @@ class NodeAgent:
         watts, caps = machines.gpu_watts[node].tolist(), machines.cap_set[node].tolist()
         celsius, present = machines.gpu_celsius[node].tolist(), machines.present[node].tolist()
         return {
-            "at": _now_ms(),
+            "at": self._clock_ms(),
             "boot_id": self.boot_id(),
             "uptime_seconds": self._uptime_seconds(),
             "gpus": [
@@ -169,6 +177,10 @@ class NodeAgent:
         match (request.method, *request.segments):
             case ("PUT", "v1", "gpus", "power-limit"):
                 return self._limit(request)
+            case ("PUT", "v1", "gpus", "reset"):
+                return self._repaired(request, self._repairs.reset(_decode(request.body, GpuResetRequest)))
+            case ("PUT", "v1", "reboot"):
+                return self._repaired(request, self._repairs.reboot(_decode(request.body, RebootRequest)))
             case ("PUT", "v1", "jobs", namespace, name, "checkpoint"):
                 return self._checkpoint(request, f"{namespace}/{name}")
             case _:
@@ -210,10 +222,18 @@ class NodeAgent:
         self._note(request, accepted=True, executed=not repeated)
         return json_response(self._checkpoints.of(job), 202)
 
+    def _repaired(self, request: Request, fresh: bool) -> Response:
+        self._note(request, accepted=True, executed=fresh)
+        return json_response(self._repairs.as_json(), 202)
+
     def _note(self, request: Request, *, accepted: bool, executed: bool, note: str = "") -> None:
         match (request.method, *request.segments):
             case ("PUT", "v1", "gpus", "power-limit"):
                 verb = "gpu_power_limit"
+            case ("PUT", "v1", "gpus", "reset"):
+                verb = "gpu_reset"
+            case ("PUT", "v1", "reboot"):
+                verb = "reboot"
             case ("PUT", "v1", "jobs", _, _, "checkpoint"):
                 verb = "checkpoint"
             case _:

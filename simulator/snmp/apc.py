@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from simulator.instruments import seen
 from simulator.layout import PHASES, VOLTS
 from simulator.plant import Plant
 from simulator.snmp import ber
@@ -89,7 +90,7 @@ class ApcPdu:
         power = self.plant.power
         integer = ber.integer
         watts = power.phase_watts[self.rack, self.side].tolist()
-        amperes = power.phase_amperes[self.rack, self.side].tolist()
+        amperes = seen(self.plant, "phase-amperes")[self.rack, self.side].tolist()
         volts = power.volts[self.rack, self.side].tolist()
         values = [uptime(seconds), integer(int(seconds()))]
         for watt, ampere, volt in zip(watts, amperes, volts, strict=True):
@@ -108,7 +109,7 @@ class ApcPdu:
         outlet_hours = power.outlet_watt_hours[span, self.side].tolist()
         states = self._states()
         for (state, pending), watt, hour in zip(
-            states, power.outlet_watts[span, self.side].tolist(), outlet_hours, strict=True
+            states, seen(self.plant, "outlet-watts")[span, self.side].tolist(), outlet_hours, strict=True
         ):
             tenths = integer(int(hour / 100), ber.GAUGE32)
             values += (

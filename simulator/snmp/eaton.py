@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from simulator.instruments import seen
 from simulator.layout import PHASES
 from simulator.plant import Plant
 from simulator.snmp import ber
@@ -111,7 +112,7 @@ class EatonPdu:
         hours = power.phase_watt_hours[self.rack, self.side].tolist()
         values = [uptime(seconds), integer(int(seconds()))]
         for volt, watt, hour, ampere in zip(
-            volts, watts, hours, power.phase_amperes[self.rack, self.side].tolist(), strict=True
+            volts, watts, hours, seen(self.plant, "phase-amperes")[self.rack, self.side].tolist(), strict=True
         ):
             whole = integer(round(watt))
             percent = integer(round(100 * ampere / self.rated_amperes))
@@ -126,7 +127,7 @@ class EatonPdu:
         total = integer(round(sum(watts)))
         values += (total, total, integer(int(sum(hours)), gauge))
         span = slice(self.nodes[0], self.nodes[-1] + 1)
-        outlet_watts = power.outlet_watts[span, self.side].tolist()
+        outlet_watts = seen(self.plant, "outlet-watts")[span, self.side].tolist()
         outlet_hours = power.outlet_watt_hours[span, self.side].tolist()
         states = self.states()
         for place, (watt, hour, phase) in enumerate(

@@ -21,10 +21,10 @@ def samples(text):
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
-async def test_a_dcgm_page_has_forty_fields_of_eight_gpus_with_the_exporters_labels(site, page) -> None:
+async def test_a_dcgm_page_has_43_fields_of_eight_gpus_with_the_exporters_labels(site, page) -> None:
     found = samples(await page(site.ports.exporters["dgx-001"]))
-    assert len(found) == 320
-    assert len({sample.name for sample in found}) == 40
+    assert len(found) == 344
+    assert len({sample.name for sample in found}) == 43
     assert set(found[0].labels) == {
         "gpu",
         "UUID",
@@ -57,9 +57,9 @@ async def test_a_gpu_off_the_bus_is_missing_from_the_page(site, page) -> None:
     assert {sample.labels["gpu"] for sample in found} == {"0", "1", "3", "4", "5", "6", "7"}
 
 
-async def test_a_leaf_page_has_a_state_and_a_byte_counter_for_each_node_of_its_row(site, page) -> None:
+async def test_a_leaf_page_has_a_state_errors_and_a_byte_counter_for_each_node_of_its_row(site, page) -> None:
     before = samples(await page(site.ports.switches["leaf-1"]))
-    assert len(before) == 32
+    assert len(before) == 5 * 16
     site.faults.begin({"fault": "hung-node", "target": "dgx-003"})
     site.faults.begin({"fault": "partition", "target": "dgx-004"})
     site.step(2)

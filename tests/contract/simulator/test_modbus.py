@@ -62,27 +62,77 @@ async def test_addresses_counts_and_functions_outside_the_map_are_refused_by_num
     client = await connect(site.ports.cdus["cdu-1"])
     assert (await client.read_input_registers(11, count=2)).exception_code == 2
     assert (await client.read_input_registers(12, count=1)).exception_code == 2
-    assert (await client.read_holding_registers(0, count=1)).exception_code == 1
+    assert (await client.read_holding_registers(2, count=1)).exception_code == 2
     assert (await client.read_input_registers(0, count=1, device_id=7)).exception_code == 11
 
 
-async def test_every_kind_of_write_is_refused_and_written_down(site, connect, truth) -> None:
+async def test_writes_outside_the_map_are_refused_by_number_and_written_down(site, connect, truth) -> None:
     for port, name in ((site.ports.cdus["cdu-1"], "cdu-1"), (site.ports.battery, "bess-1")):
         client = await connect(port)
-        for write in (
-            lambda: client.write_register(0, 1),
-            lambda: client.write_registers(0, [1, 2]),
-            lambda: client.write_coil(0, True),
-            lambda: client.write_coils(0, [True]),
-            lambda: client.mask_write_register(address=0, and_mask=1, or_mask=1),
-            lambda: client.readwrite_registers(read_address=0, read_count=1, write_address=0, values=[1]),
-        ):
-            assert (await write()).exception_code == 1
+        refused = [
+            (client.write_coil(0, True), 1),
+            (client.write_coils(0, [True]), 1),
+            (client.mask_write_register(address=0, and_mask=1, or_mask=1), 1),
+            (client.readwrite_registers(read_address=0, read_count=1, write_address=0, values=[1]), 1),
+            (client.write_register(9, 1), 2),
+            (client.write_registers(9, [1, 2]), 2),
+        ]
+        for write, code in refused:
+            assert (await write).exception_code == code
         entries = [entry for entry in truth() if entry["device"] == name]
         assert [entry["verb"] for entry in entries] == [
-            "write_register", "write_registers", "write_coil", "write_coils", "mask_write_register", "read_write_registers",
+            "write_coil", "write_coils", "mask_write_register", "read_write_registers", "write_register", "write_registers",
         ]  # fmt: skip
         assert not any(entry["accepted"] or entry["executed"] for entry in entries)
+
+
+async def test_a_generator_string_is_only_read(site, connect) -> None:
+    client = await connect(site.ports.generators["gen-1"])
+    assert (await client.write_register(0, 1)).exception_code == 1
+    words = (await client.read_input_registers(0, count=21)).registers
+    assert words[0] == 0 and words[4] == 0, "it stands"
+    site.faults.begin({"fault": "grid-loss", "target": "grid-1"})
+    site.step(30)
+    words = (await client.read_input_registers(0, count=21)).registers
+    watts = words[1] << 16 | words[2]
+    assert words[0] == 2 and words[5] == 5_000
+    assert watts == pytest.approx(float(site.plant.sources.generators.watts[0]), abs=1)
+
+
+async def test_a_cdu_takes_a_supply_set_point_and_a_standby_pump_within_its_limits(site, connect, truth) -> None:
+    client = await connect(site.ports.cdus["cdu-1"])
+    assert not (await client.write_registers(0, [380, 1])).isError()
+    assert (await client.read_holding_registers(0, count=2)).registers == [380, 1]
+    assert (await client.write_register(0, 700)).exception_code == 3
+    assert (await client.write_register(1, 2)).exception_code == 3
+    assert site.plant.cooling.set_point_celsius[0] == 38.0
+    assert [entry["executed"] for entry in truth() if entry["device"] == "cdu-1"] == [True, False, False]
+
+
+async def test_a_battery_follows_a_set_point_and_reverts_when_nobody_renews_it(site, connect) -> None:
+    client = await connect(site.ports.battery)
+    controls = 40_000 + 225
+    at = controls + 22
+    watts = (-2_000_000) & 0xFFFFFFFF
+    order = [1, 1, watts >> 16, watts & 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0, 60]
+    assert not (await client.write_registers(at, order)).isError()
+    site.step(10)
+    assert site.plant.battery.watts == -2_000_000
+    remaining = (await client.read_holding_registers(controls + 33, count=2)).registers
+    assert remaining == [0, 50]
+    assert not (await client.write_registers(controls + 31, [0, 60])).isError(), "renewed: the time begins anew"
+    site.step(55)
+    assert site.plant.battery.watts == -2_000_000
+    site.step(6)
+    assert site.plant.battery.watts == 0.0
+    assert (await client.read_holding_registers(at, count=1)).registers == [0]
+
+
+async def test_a_battery_refuses_more_than_it_is_rated_for(site, connect) -> None:
+    client = await connect(site.ports.battery)
+    watts = 26_000_000
+    assert (await client.write_registers(40_000 + 225 + 24, [watts >> 16, watts & 0xFFFF])).exception_code == 3
+    assert not site.plant.battery.set_point_enabled
 
 
 async def image(client, count=367):

@@ -185,3 +185,41 @@ async def test_without_the_sites_authority_nobody_is_believed(site) -> None:
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await stranger.get(f"https://127.0.0.1:{site.ports.agents[NODE]}/v1/heartbeat")
     await asyncio.sleep(0.05)
+
+
+async def boot_of(agent) -> str:
+    return (await agent("GET", "/v1/heartbeat"))[1]["boot_id"]
+
+
+async def test_a_reset_is_refused_while_a_job_holds_the_gpus_and_clears_a_pending_row_once_it_is_gone(
+    site, agent, truth
+) -> None:
+    body = {"intent": "r-1", "boot_id": await boot_of(agent), "gpus": [2]}
+    site.faults.begin({"fault": "row-remap", "target": NODE, "gpu": 2})
+    assert (await agent("PUT", "/v1/gpus/reset", body=body, write=True))[0] == 409
+    for uid in list(site.workload.uids_on(INDEX)):
+        site.workload.stop(INDEX, uid)
+    assert (await agent("PUT", "/v1/gpus/reset", body=body, write=True))[0] == 202
+    assert (await agent("GET", "/v1/repair"))[1]["state"] == "running"
+    assert (await agent("PUT", "/v1/gpus/reset", body=body, write=True))[1]["intent"] == "r-1"
+    site.plant.step(9)
+    assert (await agent("GET", "/v1/repair"))[1]["state"] == "done"
+    assert not site.plant.health.remap_pending[INDEX, 2]
+    assert [entry["executed"] for entry in truth() if entry["verb"] == "gpu_reset"] == [False, True, False]
+
+
+async def test_a_reboot_ends_in_another_boot_and_an_order_for_the_old_one_is_refused(site, agent, truth) -> None:
+    boot = await boot_of(agent)
+    assert (await agent("PUT", "/v1/reboot", body={"intent": "b-1", "boot_id": boot}, write=True))[0] == 202
+    site.step(40)
+    repair = (await agent("GET", "/v1/repair"))[1]
+    assert (repair["state"], repair["taken_in"]) == ("done", boot) and repair["boot_id"] != boot
+    assert (await agent("PUT", "/v1/reboot", body={"intent": "b-2", "boot_id": boot}, write=True))[0] == 409
+    assert site.plant.machines.boots[INDEX] == 1
+    assert [(entry["verb"], entry["executed"]) for entry in truth()] == [("reboot", True), ("reboot", False)]
+
+
+async def test_a_clock_that_is_off_shows_in_the_heartbeat(site, agent) -> None:
+    before = (await agent("GET", "/v1/heartbeat"))[1]["at"]
+    site.faults.begin({"fault": "clock-offset", "target": NODE, "seconds": -300})
+    assert (await agent("GET", "/v1/heartbeat"))[1]["at"] < before - 290_000
