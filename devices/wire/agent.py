@@ -125,7 +125,7 @@ def _subject(order: Order, peer: Peer) -> Subject:
         case "gpu_power_limit":
             return _PowerLimit(peer, order.intent, order.arguments)
         case "checkpoint":
-            return _Checkpoint(peer, order.intent, order.arguments)
+            return CheckpointRequest(peer, order.intent, order.arguments)
         case "gpu_reset" | "reboot":
             return Repairing(peer, order.intent, order.verb, order.arguments)
         case _:
@@ -184,7 +184,7 @@ class _PowerLimit:
 
 
 @dataclass(slots=True)
-class _Checkpoint:
+class CheckpointRequest:
     """A job's checkpoint on a node."""
 
     peer: Peer

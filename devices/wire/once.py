@@ -34,6 +34,8 @@ class Call:
     content_type: str = "application/json"
     arguments: tuple[str, ...] = ()
     """For a courier that is a program: what it is called with."""
+    headers: tuple[str, ...] = ()
+    """Header lines beyond those of the peer; the caller has checked that none can end its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Peer:
             f"{call.method} {path} HTTP/1.1",
             f"Host: {name}:{self.port}",
             *self.headers,
+            *call.headers,
             "Accept: application/json",
             "Accept-Encoding: identity",
             "User-Agent: hallkeeper",

@@ -56,6 +56,16 @@ def writers(clock: Clock, remember: Remember) -> Mapping[Wire, Callable[[], Writ
 
         return ModbusWriter(clock, remember=remember)
 
+    def redfish() -> Writer:
+        from devices.wire.redfish_writer import RedfishWriter
+
+        return RedfishWriter(clock, remember=remember)
+
+    def hook() -> Writer:
+        from devices.wire.hook_writer import HookWriter
+
+        return HookWriter(clock, remember=remember)
+
     return {
         Wire.IPMI: lambda: IpmiWriter(clock, remember=remember),
         Wire.SNMP: lambda: SnmpSetWriter(clock, remember=remember),
@@ -63,6 +73,8 @@ def writers(clock: Clock, remember: Remember) -> Mapping[Wire, Callable[[], Writ
         Wire.KUBERNETES: kubernetes,
         Wire.SLURM: slurm,
         Wire.MODBUS: modbus,
+        Wire.REDFISH: redfish,
+        Wire.HOOK: hook,
     }
 
 
