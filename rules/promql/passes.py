@@ -64,12 +64,13 @@ class Pass:
         self._numbers.clear()
         self._standing = None
         self.ranges.clear()
+        self._others.clear()
 
     def touched(self, names: frozenset[str] | None, since: int) -> bool:
         """Whether one of the metrics (None: any) was recorded since that many writes."""
         if names is None:
             return self.writes > since
-        return any(number > since for name, number in self._written.items() if name in names)
+        return any(self._written.get(name, 0) > since for name in names)
 
     def finish(self) -> None:
         """Let go of everything that was kept for the pass."""

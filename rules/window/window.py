@@ -287,7 +287,8 @@ class Window:
                 continue
             block.depth_ms, block.counter = need.depth_ms, need.counter
             if need.counter:  # falls that nobody noted so far: read every sample that is there
-                self.board.rough[block.span] = self.streams.heads[self.board.stream[block.span]]
+                rough, heads = self.board.rough[block.span], self.streams.heads[self.board.stream[block.span]]
+                np.maximum(rough, heads, out=rough)
         self._layouts.clear()
         self._tidy()
 
