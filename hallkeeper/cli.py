@@ -27,6 +27,7 @@ VERBS = {
     "record": "record",
     "replay": "replay",
     "campaign": "campaign",
+    "scenario": "scenario",
 }
 """Verb → the module under `hallkeeper.commands` that has it; only that one is imported, so that a daemon starts quickly."""
 GROUPS = {
@@ -34,6 +35,7 @@ GROUPS = {
     "rules": "Rule files: check, test and explain them.",
     "bench": "Measure speed in CPU-seconds against load from another process.",
     "playbook": "Playbooks: check them, explain one, simulate one in virtual time.",
+    "scenario": "Scenarios: what goes wrong, and what must and must not follow; in virtual time.",
     "keys": "Signing keys: make one, show its public half.",
 }
 

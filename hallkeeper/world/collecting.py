@@ -1,6 +1,6 @@
 """The collectors' part: instruments asked on their intervals, frames and device events put onto the bus."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from zlib import crc32
@@ -18,6 +18,7 @@ from fleet.clock import Clock
 from fleet.errors import HallkeeperError
 from fleet.model import Site
 from hallkeeper.world.instruments import Block, Floats
+from hallkeeper.world.modbus_devices import ModbusLine
 from hallkeeper.world.network import Network
 from simulator.plant import Plant
 from simulator.reach import Reach
@@ -70,6 +71,8 @@ class Collecting:
         self._epoch_ms = epoch_ms
         """Unix time of the plant's zero."""
         self._unsent: list[Message] = []
+        self.lines: Sequence[ModbusLine] = ()
+        """Register devices, each with its own intervals."""
         self.liars: dict[str, float] = {}
         """Sources whose every value is off by this factor."""
         self.frozen: dict[str, Floats] = {}
@@ -120,7 +123,20 @@ class Collecting:
                 values = block.read(now_ms / 1000)
                 for row in due:
                     found += self._asked(block, lines[row], values[row], now_ms)
+        for line in self.lines:
+            found += line.messages(second, now_ms, self._writer)
         return found + self._told(second)
+
+    def wedge(self, asset: str | None) -> Callable[[], None]:
+        """Repeat the last answers of an asset, or of all, under new times; what ends that is returned."""
+        sources = [line.source for _, lines in self._blocks for line in lines if asset is None or line.asset == asset]
+        self.frozen.update({source: np.zeros(0) for source in sources})
+
+        def go_on() -> None:
+            for source in sources:
+                self.frozen.pop(source, None)
+
+        return go_on
 
     def _asked(self, block: Block, line: _Line, row: Floats, now_ms: int) -> list[Message]:
         if not block.answers(line.asset) or not self._network.read(line.asset):

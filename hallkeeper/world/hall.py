@@ -30,6 +30,7 @@ from simulator.nodeagent.server import NodeAgent
 from simulator.plant import Plant
 from simulator.reach import Reach
 from simulator.secretfiles import SiteSecrets
+from simulator.settings import PlantSettings
 from simulator.sitefile import Ports, write_site
 from simulator.workload import Workload
 
@@ -37,6 +38,7 @@ START_MS = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
 STEP_SECONDS = 1.0
 COARSE_SCHEDULER_SECONDS = 3
+COARSE_PATIENCE = 3.0
 RESTART_SECONDS = 2.0
 """After which the supervisor starts a process again that ended by itself."""
 FIRST_PORT = 20_000
@@ -71,12 +73,12 @@ class Ground:
     site: Site
 
     @classmethod
-    def made(cls, folder: Path, layout: Layout, settings: Settings) -> "Ground":
+    def made(cls, folder: Path, layout: Layout, settings: Settings, plant: PlantSettings | None = None) -> "Ground":
         """Write the site's file and the secrets that it names."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ca.pem").write_text("none\n")
         SiteSecrets().write(folder)
-        write_site(folder, layout, ports_of(layout))
+        write_site(folder, layout, ports_of(layout), plant or PlantSettings())
         site = load_site(folder / "site.yaml")
         return cls(layout=layout, folder=folder, settings=settings, site=site)
 
@@ -109,6 +111,8 @@ class Hall:
     processes: dict[str, Process] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     """Called after every step of the plant."""
+    before: list[Callable[[], None]] = field(default_factory=list)
+    """Called before every step of the plant."""
     wall_offset_ms: int = 0
     """By how much the host's wall clock is wrong."""
     fallen: list[tuple[float, str, BaseException]] = field(default_factory=list)
@@ -128,6 +132,7 @@ class Hall:
         self.network = Network(Random(random.getrandbits(64)))
         self.truth = Truth(self.now_ms, self.boottime_ns)
         self.log = Log(self.loop, START_MS, Random(random.getrandbits(64)))
+        self.log.patience = COARSE_PATIENCE if self.coarse else 1.0
         self.power = PowerDevices(self.plant, self.reach, self.network, self.truth)
         self.checkpoints = Checkpoints(self.plant)
         self.servers = self._served()
@@ -152,6 +157,8 @@ class Hall:
         every, second = (COARSE_SCHEDULER_SECONDS if self.coarse else 1), 0
         while True:
             await asyncio.sleep(STEP_SECONDS)
+            for act in self.before:
+                act()
             self.plant.step(STEP_SECONDS)
             second += 1
             if second % every == 0:

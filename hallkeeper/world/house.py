@@ -12,7 +12,9 @@ from fleet.errors import Ambiguous, Unreachable
 from hallkeeper.world.collecting import Collecting
 from hallkeeper.world.hall import Hall
 from hallkeeper.world.instruments import Instruments
+from hallkeeper.world.modbus_devices import modbus_lines
 from hallkeeper.world.process import Killed, Process, ProcessClock
+from hallkeeper.world.truth import ServerTruth
 from hallkeeper.world.window import QuickWindow
 from remediator.actuator.actuator import Actuator
 from remediator.actuator_client import Answer, IntentMessage
@@ -31,8 +33,10 @@ SOCKET_SECONDS = 0.002
 class House:
     """Starts each process anew over what the hall's disk and bus hold."""
 
-    def __init__(self, hall: Hall) -> None:
+    def __init__(self, hall: Hall, *, whole: bool = False) -> None:
+        """`whole`: with every instrument that the site has, and with the protective lane."""
         self.hall = hall
+        self._whole = whole
         self._actuators: dict[Lane, tuple[Process, Actuator]] = {}
         self.collecting: Collecting | None = None
         self.remediator: RemediatorService | None = None
@@ -64,10 +68,12 @@ class House:
         instruments = Instruments(
             hall.plant, hall.reach, hall.workload, hall.checkpoints, hall.site, hall.settings.intervals
         )
-        blocks = tuple(instruments.blocks())
+        blocks = tuple(instruments.blocks(registers=self._whole))
         self.collecting = Collecting(
             hall.site, hall.plant, hall.reach, hall.network, blocks, self._boot(), hall.epoch_ms, together=hall.coarse
         )
+        if self._whole:
+            self.collecting.lines = modbus_lines(hall.site, hall.plant, hall.reach, ServerTruth(hall.truth))
         process.start(self.collecting.run(hall.bus(process), ProcessClock(process)))
 
     def start_rules(self) -> None:

@@ -54,15 +54,16 @@ class Instruments:
         self._checkpoints = checkpoints
         self._intervals = intervals
 
-    def blocks(self) -> Iterator[Block]:
-        """One a signal."""
+    def blocks(self, *, registers: bool = False) -> Iterator[Block]:
+        """One a signal; with `registers` without the devices that are read by their registers."""
         layout = self._plant.layout
         yield self._block("agent", layout.nodes, self._agent_series, "agent", self._agents, self._reach.agent)
         yield self._block("ipmi", layout.nodes, self._bmc_series, "bmc", self._bmcs, self._reach.bmc)
         yield self._block("dcgm", layout.nodes, self._page_series, "gpu", self._pages, self._reach.exporter)
         yield self._block("snmp", layout.pdus, self._pdu_series, "outlet", self._pdus, self._reach.device)
         yield self._block("fabric", layout.switches, self._switch_series, "fabric", self._switches, self._reach.device)
-        yield self._block("cdu", layout.cdus, self._cdu_series, "cooling", self._cdus, self._reach.device)
+        if not registers:
+            yield self._block("cdu", layout.cdus, self._cdu_series, "cooling", self._cdus, self._reach.device)
 
     def _block(
         self,

@@ -4,10 +4,12 @@ The rules stay word for word as they are shipped, and keep their uids; only what
 """
 
 from pathlib import Path
+from shutil import copyfile
 from typing import Final
 
 from ruamel.yaml import YAML
 
+from remediator.playbook_loader import SHIPPED as SHIPPED_PLAYBOOKS
 from rules.service import SHIPPED
 
 WANTED: Final = {
@@ -15,6 +17,16 @@ WANTED: Final = {
     "gpu.yaml": ("GpuFellOffBus",),
     "power.yaml": ("PduFeedLost", "PduSilent"),
 }
+PLAYBOOKS: Final = ("node-hung", "gpu-fell-off-bus", "phase-overload", "pieces")
+"""The shipped playbooks that answer them, and the steps that they share."""
+
+
+def write_playbooks(folder: Path, shipped: Path = SHIPPED_PLAYBOOKS) -> Path:
+    """Those playbooks, as they are shipped; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PLAYBOOKS:
+        copyfile(shipped / f"{name}.yaml", folder / f"{name}.yaml")
+    return folder
 
 
 def write_rules(folder: Path, catalogue: Path = SHIPPED) -> Path:

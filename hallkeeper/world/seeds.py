@@ -19,17 +19,17 @@ from hallkeeper.world.hall import Ground, Hall
 from hallkeeper.world.house import House
 from hallkeeper.world.invariants import violations
 from hallkeeper.world.loop import VirtualLoop
-from hallkeeper.world.rulefiles import write_rules
+from hallkeeper.world.rulefiles import PLAYBOOKS, write_playbooks, write_rules
 from hallkeeper.world.troubles import Troubles
 from hallkeeper.world.witness import Witness
 from simulator.layout import Layout
 from simulator.plant import Plant
 
-PLAYBOOKS: Final = ("node-hung", "gpu-fell-off-bus")
 INTERVALS: Final = Intervals(
     inlet=5.0, outlet=5.0, bmc=10.0, gpu=20.0, fabric=10.0, agent=5.0, cooling=20.0, incident=5.0
 )
 """The campaign's instruments are asked less often than a site's: what is judged is what is done with what they say."""
+ROUNDS: Final = 20
 OPERATOR: Final = SigningKey.from_seed(b"o" * 32)
 SERVICE: Final = SigningKey.from_seed(b"s" * 32)
 
@@ -121,7 +121,15 @@ class Run:
         nature.cancel()
         for process in self.hall.processes.values():
             process.kill()
-        left = asyncio.all_tasks(loop) - {asyncio.current_task()}
+        await ended_all()
+
+
+async def ended_all() -> None:
+    """Every task of the run is over: those of the killed, and what they still began while they died."""
+    for _ in range(ROUNDS):
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -138,7 +146,10 @@ def campaign_ground(folder: Path, layout: Layout | None = None) -> Ground:
     settings = Settings(
         site=folder / "site.yaml",
         rules=(write_rules(folder / "rules"),),
-        remediation=Remediation(modes={name: PlaybookMode(default="enforce") for name in PLAYBOOKS}),
+        playbooks=(write_playbooks(folder / "playbooks"),),
+        remediation=Remediation(
+            modes={name: PlaybookMode(default="enforce") for name in PLAYBOOKS if name != "pieces"}
+        ),
         keys=Keys(sign="file:service.json", trusted=trusted),
         intervals=INTERVALS,
     )

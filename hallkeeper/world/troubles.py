@@ -262,7 +262,8 @@ class Troubles:
 
     # people
 
-    def _command(self, kind: str, subject: str, **fields: object) -> None:
+    def command(self, kind: str, subject: str, **fields: object) -> None:
+        """Something that an operator decides, signed."""
         self._commands += 1
         event = CommandEvent(
             command_id=f"c{self._commands}",
@@ -284,20 +285,20 @@ class Troubles:
 
         with suppress(OSError):
             Switches(self.hall.settings.data).throw(Stop.CORRECTIVE)
-        return lambda: self._command("resume", "site")
+        return lambda: self.command("resume", "site")
 
     def lockout(self, one: Planned) -> End:
         """A technician works on a node."""
         Switches(self.hall.settings.data).lock(
             one.target, actor="alice", reason="hands inside", at_ms=self.hall.now_ms()
         )
-        return lambda: self._command("unlock", one.target)
+        return lambda: self.command("unlock", one.target)
 
     def maintenance(self, one: Planned) -> End:
         """Announced work on a node."""
         now_ms = self.hall.now_ms() + self.hall.wall_offset_ms
         until = now_ms + round(1000 * (one.until - one.at))
-        self._command("maintenance", one.target, expires_at_ms=until)
+        self.command("maintenance", one.target, expires_at_ms=until)
         return lambda: None
 
 
