@@ -7,6 +7,7 @@ from pathlib import Path
 from fleet.loader import load_site
 from hallkeeper.bench.site_recording import SiteRecording, story
 from hallkeeper.replay.report import Wanted, report_of
+from hallkeeper.replay.stages import Stages
 from historian.recording.reader import Recording
 from historian.recording.shape import MANIFEST
 from remediator.playbook_loader import SHIPPED, load_playbooks
@@ -29,13 +30,19 @@ def run(*, nodes: int, minutes: float, seed: int, recording: Path | None, rules:
         return _measured(folder, rules or CATALOGUE, made)
 
 
+def _shares(stages: Stages, cpu_seconds: float) -> dict[str, float]:
+    """Of the CPU: `learn` series tables, `read` files, `place` samples, `models`, `choose` what must be judged, judge by `rules`, `remediate`."""
+    shares = {name: 100 * seconds / cpu_seconds for name, seconds in stages.seconds.items()}
+    return {name: round(share, 1) for name, share in (*shares.items(), ("other", 100 - sum(shares.values())))}
+
+
 def _measured(folder: Path, rules: Path, made: float) -> dict[str, object]:
+    began, stages = time.process_time(), Stages(time.process_time)
     opened = Recording(folder)
     site = load_site(folder / "site.yaml", check_secrets=False)
     playbooks = load_playbooks()
     wanted = Wanted(recording=opened, site=site, rules=rules, playbooks=playbooks, playbook_folders=(SHIPPED,))
-    began = time.process_time()
-    report = report_of(wanted)
+    report = report_of(wanted, stages=stages)
     cpu_seconds = time.process_time() - began
     seconds = (report.source.until_ms - report.source.from_ms) / 1000
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
@@ -48,6 +55,7 @@ def _measured(folder: Path, rules: Path, made: float) -> dict[str, object]:
         "cpu_seconds": round(cpu_seconds, 2),
         "times_real_time": round(seconds / cpu_seconds, 1),
         "points_per_cpu_second": round(report.source.points / cpu_seconds),
+        "stages_percent": _shares(stages, cpu_seconds),
         "bytes_per_point": round(size / report.source.points, 3),
         "fired": report.findings.totals.fired,
         "would_have": report.findings.totals.would_have,

@@ -105,7 +105,7 @@ def rebuild(
 def replay(
     *,
     nodes: Annotated[int, typer.Option(help="Nodes of the simulated site.", min=8, max=4096)] = 640,
-    minutes: Annotated[float, typer.Option(help="Minutes to record.", min=0.5, max=600.0)] = 5.0,
+    minutes: Annotated[float, typer.Option(help="Minutes to record.", min=0.5, max=600.0)] = 60.0,
     recording: Annotated[Path | None, typer.Option(help="Take this recording, or keep the new one here.")] = None,
     rules: Annotated[Path | None, typer.Option(help="Rule files; the shipped catalogue.")] = None,
     seed: Annotated[int, SEED] = 1,

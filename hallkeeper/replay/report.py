@@ -10,6 +10,7 @@ from hallkeeper import __version__
 from hallkeeper.replay.compare import difference
 from hallkeeper.replay.findings import Report, Source
 from hallkeeper.replay.run import DEFAULT_WARM_SECONDS, Plan, Replayed, replay
+from hallkeeper.replay.stages import Stages
 from historian.recording.reader import Recording
 from remediator.playbook import Playbook
 from rules.files.load import load_rules, rule_files
@@ -29,14 +30,19 @@ class Wanted:
     since_ms: int | None = None
     until_ms: int | None = None
     warm_seconds: float = DEFAULT_WARM_SECONDS
+    plain: bool = False
+    """Without short cuts: it finds the same, slowly."""
 
 
-def report_of(wanted: Wanted, progress: Callable[[int], None] = lambda _: None) -> Report:
-    """Replay once, or twice to compare. Raises `RuleFileError` and `RecordingError`, before anything is replayed where it can."""
+def report_of(wanted: Wanted, progress: Callable[[int], None] = lambda _: None, stages: Stages | None = None) -> Report:
+    """Replay once, or twice to compare; `stages` hears what each stage costs.
+
+    Raises `RuleFileError` and `RecordingError`, before anything is replayed where it can.
+    """
     here = _plan(wanted, wanted.rules)
     there = None if wanted.against is None else _plan(wanted, wanted.against)
-    first = replay(here, progress)
-    second = None if there is None else replay(there, progress)
+    first = replay(here, progress, stages)
+    second = None if there is None else replay(there, progress, stages)
     return Report(
         source=_source(wanted, first),
         findings=first.findings,
@@ -74,6 +80,7 @@ def _plan(wanted: Wanted, rules: Path) -> Plan:
         since_ms=wanted.since_ms,
         until_ms=wanted.until_ms,
         warm_seconds=wanted.warm_seconds,
+        plain=wanted.plain,
     )
 
 

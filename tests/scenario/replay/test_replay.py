@@ -28,6 +28,7 @@ from historian.recording.reader import Recording
 from historian.recording.shape import RecordingError, TrustedSigner
 from remediator.backtests import may_enforce
 from remediator.playbook_loader import SHIPPED, load_playbooks
+from rules.service import SHIPPED as CATALOGUE
 from simulator.layout import Layout
 
 NODES = "node.yaml/node"
@@ -179,6 +180,15 @@ def test_equal_input_gives_equal_bytes_in_processes_that_hash_differently(record
         found.append((ran.stdout, html.read_bytes()))
     assert found[0] == found[1]
     assert json.loads(found[0][0])["format"] == "hallkeeper.replay/1"
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["the catalogue", "three groups"])
+def test_what_is_left_out_for_speed_changes_no_byte(recording: Path, tmp_path: Path, *, shipped: bool) -> None:
+    """Against a replay that places every frame alone and evaluates every group at every turn."""
+    folder = CATALOGUE if shipped else rules(tmp_path / "rules")
+    quick, plain = (encode(report_of(wanted(recording, folder, plain=way))) for way in (False, True))
+    assert quick == plain
+    assert json.loads(quick)["findings"]["totals"]["fired"] > 0
 
 
 def test_the_page_stands_alone_and_runs_nothing(report: Report) -> None:
