@@ -13,9 +13,9 @@ GUESSED_INTERVAL_MS: Final = 5_000
 
 
 def first_slots(depth_ms: int, interval_ms: int = GUESSED_INTERVAL_MS) -> int:
-    """A power of two that holds the depth at the guessed interval."""
+    """A power of two that holds the depth at the guessed interval, and twice what comes between two looks at it."""
     slots = FIRST_SLOTS
-    while depth_ms and slots < depth_ms // interval_ms + 2:
+    while depth_ms and slots < max(depth_ms // interval_ms + 2, 2 * LOOK_EVERY):
         slots *= 2
     return slots
 

@@ -351,3 +351,24 @@ def test_frames_that_go_together_leave_the_arrays_that_one_at_a_time_leave() -> 
     for slots, ring in one.window._rings.items():
         assert ring.values.tobytes() == many.window._rings[slots].values.tobytes()
         assert ring.states.tobytes() == many.window._rings[slots].states.tobytes()
+
+
+def test_a_range_shorter_than_a_few_intervals_loses_nothing_either() -> None:
+    planner = Planner()
+    planner.compile("count_over_time(a[9s])")
+    feed = Feed(Window(planner.needs))
+    for step in range(60):
+        feed.put(step * 1_000, {"a1": float(step)})
+        assert feed.ask("count_over_time(a[9s])", step * 1_000) == {"1": float(min(step + 1, 9))}
+
+
+def test_other_readers_do_not_make_a_hole_a_sample() -> None:
+    planner = Planner()
+    planner.compile("rate(a[60s])")
+    feed = Feed(Window(planner.needs))
+    feed.put(1_000, {"a1": 7.0})
+    feed.put(2_000, {"a1": STALE_FLOAT})
+    feed.window.require(planner.needs)
+    feed.put(50_000, {"a1": 9.0})
+    feed.put(55_000, {"a1": 10.0})
+    assert feed.ask("rate(a[54s])", 55_500) == pytest.approx({"1": (2.5 + 5 + 0.5) / 5 / 54})
