@@ -9,15 +9,15 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from devices.orders import Order, Remember, Report, State, Verdict, forget
+from devices.orders import Order
 from devices.wire.agent_protocol import Checkpoint, Events, Heartbeat, Readings, decoded
 from devices.wire.agent_repairs import Repairing, gpu_numbers
-from devices.wire.http_order import Errand, Seen, Subject, Timing
+from devices.wire.http_order import Seen, Subject
 from devices.wire.names import job_of
-from devices.wire.once import Call, Peer
+from devices.wire.once import Call, Courier, Peer
+from devices.wire.order_writer import OrderWriter
 from devices.wire.tls import bearer, client_context
-from fleet.clock import Clock
-from fleet.errors import HallkeeperError, Malformed, Refused, Unreachable
+from fleet.errors import Malformed, Refused, Unreachable
 from fleet.model import Endpoint
 
 ANSWER_LIMIT = 2 << 20
@@ -91,33 +91,13 @@ class AgentReader:
         return bytes(body)
 
 
-class AgentWriter:
+class AgentWriter(OrderWriter):
     """Carries out caps, checkpoints, GPU resets and reboots: one PUT an order, and nothing else."""
 
-    def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
-        self._clock = clock
-        self._remember = remember
-        self._timing = timing or Timing()
-
-    async def act(self, order: Order, report: Report) -> Verdict:
-        """Look, send at most once, look again."""
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.run()
-
-    async def settle(self, order: Order, note: str, report: Report) -> Verdict:
-        """Read what an earlier process's request did; there is nothing to fence."""
-        del note
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.settle()
-
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
         where = order.endpoint.source
-        try:
-            peer = Peer.at(order.endpoint.address, client_context(order.secret, where), bearer(order.secret, where))
-            subject = _subject(order, peer)
-        except (HallkeeperError, ValueError) as error:
-            return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {error}")
-        return Errand(order, peer, subject, report, clock=self._clock, remember=self._remember, timing=self._timing)
+        peer = Peer.at(order.endpoint.address, client_context(order.secret, where), bearer(order.secret, where))
+        return peer, _subject(order, peer)
 
 
 def _subject(order: Order, peer: Peer) -> Subject:

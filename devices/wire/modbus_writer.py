@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from devices.orders import Order, Remember, Report, State, Verdict, forget
 from devices.profiles.writing import WRITABLE, Writable
-from devices.wire.http_order import Errand, Seen, Subject, Timing
+from devices.wire.http_order import Seen, Subject, Timing
 from devices.wire.modbus_courier import ModbusCourier, write_call
-from devices.wire.once import Call
+from devices.wire.once import Call, Courier
+from devices.wire.order_writer import OrderWriter
 from devices.wire.sunspec_control import BessRelease, BessSetPoint
 from fleet.clock import Clock
 from fleet.errors import HallkeeperError, Refused
@@ -52,39 +53,27 @@ def number_in(arguments: Mapping[str, object], name: str) -> float:
     return float(value)
 
 
-class ModbusWriter:
+class ModbusWriter(OrderWriter):
     """Batteries and cooling units."""
 
     def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
-        self._clock = clock
-        self._remember = remember
-        self._timing = timing or Timing(answer_seconds=3.0)
+        super().__init__(clock, remember=remember, timing=timing or Timing(answer_seconds=3.0))
         self._sent_at_ns: dict[tuple[str, str], int] = {}
 
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
+        unit = order.endpoint.options.get("unit", 1)
+        courier = ModbusCourier(address=order.endpoint.address, unit=unit if isinstance(unit, int) else 1)
+        return courier, _subject(order, courier)
+
     async def act(self, order: Order, report: Report) -> Verdict:
-        """Look, send at most once, look again."""
-        errand = self._errand(order, self._noting(order, report))
-        if isinstance(errand, Verdict):
-            return errand
-        too_soon = self._too_soon(order)
+        """Look, send at most once, look again; not before the point's pace allows it."""
+        try:
+            too_soon = self._too_soon(order)
+        except (HallkeeperError, KeyError, ValueError) as error:
+            too_soon = str(error)
         if too_soon is not None:
             return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {too_soon}")
-        return await errand.run()
-
-    async def settle(self, order: Order, note: str, report: Report) -> Verdict:
-        """Read what an earlier process's request did; there is nothing to fence."""
-        del note
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.settle()
-
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
-        try:
-            unit = order.endpoint.options.get("unit", 1)
-            courier = ModbusCourier(address=order.endpoint.address, unit=unit if isinstance(unit, int) else 1)
-            subject = _subject(order, courier)
-        except (HallkeeperError, ValueError, KeyError) as error:
-            return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {error}")
-        return Errand(order, courier, subject, report, clock=self._clock, remember=self._remember, timing=self._timing)
+        return await super().act(order, self._noting(order, report))
 
     def _noting(self, order: Order, report: Report) -> Report:
         def noting(state: State) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from devices.orders import Order, Remember, Report, State, Verdict, forget
-from devices.wire.http_order import Errand, Seen, Timing, fields
-from devices.wire.once import Call, Peer, said
+from devices.orders import Order
+from devices.wire.http_order import Seen, Subject, fields
+from devices.wire.once import Call, Courier, Peer, said
+from devices.wire.order_writer import OrderWriter
 from devices.wire.tls import client_context
-from fleet.clock import Clock
-from fleet.errors import HallkeeperError, Malformed, Refused, Unreachable
+from fleet.errors import Malformed, Refused, Unreachable
 from fleet.secrets import reveal
 
 CONTROL = re.compile(r"/redfish/v1/Chassis/[A-Za-z0-9_.-]{1,64}/Controls/[A-Za-z0-9_.-]{1,64}")
@@ -34,34 +34,14 @@ class _Control(msgspec.Struct, frozen=True, rename="pascal"):
     etag: str | None = msgspec.field(name="@odata.etag", default=None)
 
 
-class RedfishWriter:
+class RedfishWriter(OrderWriter):
     """Carries out `redfish_power_limit` and nothing else."""
 
-    def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
-        self._clock = clock
-        self._remember = remember
-        self._timing = timing or Timing()
-
-    async def act(self, order: Order, report: Report) -> Verdict:
-        """Look, send at most once, look again."""
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.run()
-
-    async def settle(self, order: Order, note: str, report: Report) -> Verdict:
-        """Read what an earlier process's request did; there is nothing to fence."""
-        del note
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.settle()
-
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
-        try:
-            if order.verb != "redfish_power_limit":
-                raise Refused(f"{order.verb!r} is no verb of Redfish, try one of devices.orders.VERBS")
-            peer = peer_of(order)
-            subject = _Limit(peer, order.arguments)
-        except (HallkeeperError, ValueError) as error:
-            return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {error}")
-        return Errand(order, peer, subject, report, clock=self._clock, remember=self._remember, timing=self._timing)
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
+        if order.verb != "redfish_power_limit":
+            raise Refused(f"{order.verb!r} is no verb of Redfish, try one of devices.orders.VERBS")
+        peer = peer_of(order)
+        return peer, _Limit(peer, order.arguments)
 
 
 def peer_of(order: Order) -> Peer:

@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from devices.orders import Order, Remember, Report, State, Verdict, forget
-from devices.wire.http_order import Errand, Seen, Subject, Timing
+from devices.orders import Order
+from devices.wire.http_order import Seen, Subject
 from devices.wire.once import Call, Courier
+from devices.wire.order_writer import OrderWriter
 from devices.wire.scontrol import Scontrol
 from devices.wire.slurm_objects import SlurmJob, SlurmNode
 from devices.wire.slurm_reader import SlurmReader
-from fleet.clock import Clock
-from fleet.errors import HallkeeperError, Refused
+from fleet.errors import Refused
 from fleet.secrets import reveal
 
 OURS = "hallkeeper"
@@ -25,33 +25,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOSTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,\[\]-]{0,4000}")
 
 
-class SlurmWriter:
-    """One cluster's writer: the verbs of the closed list and nothing else."""
+class SlurmWriter(OrderWriter):
+    """One cluster's writer: the verbs of the closed list and nothing else.
 
-    def __init__(self, clock: Clock, *, remember: Remember = forget, timing: Timing | None = None) -> None:
-        self._clock = clock
-        self._remember = remember
-        self._timing = timing or Timing()
+    What an earlier process began ended with that process: nothing is left to fence.
+    """
 
-    async def act(self, order: Order, report: Report) -> Verdict:
-        """Look, send at most once, look again."""
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.run()
-
-    async def settle(self, order: Order, note: str, report: Report) -> Verdict:
-        """Read what an earlier process's request did; it ended with its process, there is nothing to fence."""
-        del note
-        errand = self._errand(order, report)
-        return errand if isinstance(errand, Verdict) else await errand.settle()
-
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
-        try:
-            reader = SlurmReader.of(order.endpoint, order.secret)
-            subject = _subject(order, reader)
-            courier: Courier = reader.peer if order.verb == "slurm_signal" else self._scontrol(order)
-        except (HallkeeperError, ValueError) as error:
-            return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {error}")
-        return Errand(order, courier, subject, report, clock=self._clock, remember=self._remember, timing=self._timing)
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
+        reader = SlurmReader.of(order.endpoint, order.secret)
+        subject = _subject(order, reader)
+        return (reader.peer if order.verb == "slurm_signal" else self._scontrol(order)), subject
 
     def _scontrol(self, order: Order) -> Scontrol:
         """The token goes by the environment, never by arguments that others can read.
