@@ -33,6 +33,8 @@ class FrameFeed:
         """Records that came, whatever they were."""
         self.positions: dict[tuple[str, int], int] = {}
         """The offset behind what was taken, by topic and partition."""
+        self.partitions: dict[str, int] = {}
+        """Where each source's frames come."""
 
     def refilled(self) -> None:
         """The window holds what was there before: from now on what this engine records comes from itself alone."""
@@ -52,6 +54,7 @@ class FrameFeed:
         for record in records:
             place = record.topic, record.partition
             self.positions[place] = max(self.positions.get(place, 0), record.offset + 1)
+            self.partitions[record.key] = record.partition
         self.lag.took(records, now)
         self._tally.lag_ms = self.lag.milliseconds
         self._take(records)

@@ -37,6 +37,7 @@ from rules.keeping import Keeping, write_aside
 from rules.labels import NAME
 from rules.memory import Memory
 from rules.meters import RulesMeters, Tally
+from rules.rollups.topic import RollupTopic
 from rules.succession import Succession
 from rules.timetable import Timetable
 from rules.voice import Voice
@@ -56,6 +57,8 @@ LEADING_SECONDS: Final = 2.0
 HEARD_MS: Final = 5_000
 """So far behind the newest state of each alert listening begins: nothing falls between the two."""
 COUNTERS_FILE: Final = "rules-events.state"
+MOST: Final = 500
+"""Alerts that begin in one pass over a rule: 20 ms of naming them; a storm's others follow in the next passes."""
 SPOKEN_OF: Final = 20
 """Transitions of one pass that are logged one by one; of more, the number."""
 
@@ -86,6 +89,7 @@ class RulesService:
             raw_ms=RAW_MS,
             external_labels=settings.external_labels,
             external_url=f"http://{settings.listen}",
+            most=MOST,
         )
         self._tally = Tally()
         self._keeping = Keeping(settings.data, disk)
@@ -100,6 +104,7 @@ class RulesService:
             now=self._now,
             positions=lambda: self._feed.positions,
         )
+        self._minutes = RollupTopic(self.engine, bus, clock, lambda source: self._feed.partitions.get(source, 0))
         counters = EventCounters({str(asset_id): asset for asset_id, asset in site.assets.items()})
         self._events = EventFollower(
             counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._feed.append, keep=self._keep_counters
@@ -122,7 +127,9 @@ class RulesService:
         async with AsyncExitStack() as stack:
             alerts = await self._bus.reader(topics=[ALERTS], since_ms=self._clock.now_ms() - HEARD_MS)
             stack.push_async_callback(alerts.close)
+            self._minutes.begin()
             positions = self._memory.restore()
+            await self._minutes.rebuild()
             self._feed.positions.update(positions)
             newest = alert_events((await self._bus.latest(ALERTS)).values())
             self._succession.begin(newest, self._clock.now_ms())
@@ -138,6 +145,7 @@ class RulesService:
                     group.create_task(self._voice.run(publisher))
                     group.create_task(self._take_turns(alerts, publisher, leadership))
                     group.create_task(self._memory.keep(lambda: self._speaks))
+                    group.create_task(self._minutes.run(publisher, self._may_speak))
             finally:
                 await self._drain(publisher)
                 claiming.cancel()
@@ -220,6 +228,8 @@ class RulesService:
         took = perf_counter() - began
         self._tally.pass_seconds += took
         self._timetable.took(list(due), took * 1000)
+        self._timetable.wake(self.engine.unfinished)
+        self.engine.unfinished.clear()
 
     def _decided(self, transitions: Sequence[AlertTransition]) -> None:
         """Say it, or keep in mind how it differs from what the leader says."""

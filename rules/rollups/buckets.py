@@ -114,6 +114,35 @@ class Buckets:
                 case Field.INCREASE:
                     row[columns] += increases
 
+    def merge(self, at_ms: int, columns: Rows, fields: Mapping[Field, Floats]) -> None:
+        """Some series' fields of a stretch of time that begins then and lies in one bucket."""
+        number = at_ms // self.width_ms
+        if number > self.head:
+            self._open(number)
+        elif number <= self.head - self.slots:
+            return
+        self.oldest, self._closed = min(self.oldest, number), None
+        slot = number % self.slots
+        for field, array in self.arrays.items():
+            row, values = array[slot], fields[field]
+            match field:
+                case Field.MIN:
+                    row[columns] = np.fmin(row[columns], values)
+                case Field.MAX:
+                    row[columns] = np.fmax(row[columns], values)
+                case Field.LAST:
+                    row[columns] = values
+                case _:
+                    row[columns] += values
+
+    def filled(self, number: int, columns: int) -> tuple[Rows, dict[Field, Floats]]:
+        """Which of the first so many columns have anything in a bucket, and what."""
+        if not self.head - self.slots < number <= self.head:
+            return np.empty(0, dtype=np.int64), {}
+        slot = number % self.slots
+        chosen = np.flatnonzero(self.arrays[Field.COUNT][slot, :columns] > 0)
+        return chosen, {field: array[slot, chosen] for field, array in self.arrays.items()}
+
     def _open(self, number: int) -> None:
         """Empty buckets up to this one, which is the newest now."""
         first = max(self.head + 1, number - self.slots + 1)

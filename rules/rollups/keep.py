@@ -1,15 +1,16 @@
 """Which look-backs are kept of which metrics, filled from the frames that a window takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
 
 from fleet.errors import Malformed
-from rules.arrays import NEVER, Bools, Bytes, Floats, Rows, Times, every
+from rules.arrays import NEVER, Bools, Bytes, Floats, Hashes, Rows, Times, every
 from rules.labels import LabelTable
-from rules.rollups.buckets import Buckets, Field
+from rules.rollups.buckets import FIELDS, MINUTE_MS, Buckets, Field
+from rules.rollups.minutes import LATEST, Minute, by_source
 from rules.window.layouts import Layout
 from rules.window.ring import GOOD_MASK
 
@@ -33,11 +34,14 @@ class _KeptMetric(msgspec.Struct, frozen=True, kw_only=True):
     newest: list[int]
     previous: bytes
     buckets: dict[int, _KeptBuckets]
+    minutes: _KeptBuckets | None = None
+    sources: list[str] = []
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     metrics: dict[str, _KeptMetric]
+    told: int | None = None
 
 
 class Metric:
@@ -51,7 +55,26 @@ class Metric:
         self.previous: Floats = np.empty(0)
         """Its value, of which the next one's increase is told; NaN before the first."""
         self.buckets = {range_ms: Buckets(range_ms, functions) for range_ms, functions in ranges.items()}
+        self.kept: set[int] = set()
+        """Look-backs that came out of a kept state."""
+        self.minutes: Buckets | None = None
+        """The newest minutes with all their fields, where they are told."""
+        self._all = tuple(self.buckets.values())
+        self.sources: list[str] = []
+        """Whose series each column is."""
         self._columns: tuple[LabelTable, Rows] | None = None
+
+    def tell(self) -> None:
+        """Keep the newest minutes, to be told."""
+        self.minutes = Buckets((LATEST + 2) * MINUTE_MS, FIELDS)
+        self.minutes.widen(len(self.newest))
+        self._all = (*self.buckets.values(), self.minutes)
+
+    def owned(self, columns: Rows, source: str) -> None:
+        """These columns' series come from a source."""
+        self.sources += [""] * (len(self.index) - len(self.sources))
+        for column in columns.tolist():
+            self.sources[column] = source
 
     def columns_of(self, hashes: list[int]) -> Rows:
         """The columns of these series, made where they are new."""
@@ -67,7 +90,7 @@ class Metric:
         more = width - len(self.newest)
         self.newest = np.concatenate([self.newest, np.full(more, NEVER, dtype=np.int64)])
         self.previous = np.concatenate([self.previous, np.full(more, np.nan)])
-        for buckets in self.buckets.values():
+        for buckets in self._all:
             buckets.widen(width)
 
     def add(self, at_ms: int | Times, columns: Rows, values: Floats) -> None:
@@ -82,7 +105,7 @@ class Metric:
         increases = np.where(grown < 0, values, np.nan_to_num(grown, nan=0.0))  # a counter that fell began again
         self.newest[columns], self.previous[columns] = at_ms, values
         moment = at_ms if isinstance(at_ms, int) else int(at_ms[0])
-        for buckets in self.buckets.values():
+        for buckets in self._all:
             buckets.add(moment, columns, values, increases)
 
     def read(self, function: str, range_ms: int, labels: LabelTable, at_ms: int) -> tuple[Floats, Bools]:
@@ -105,6 +128,40 @@ class Rollups:
         self._served = {name: {r: frozenset(f) for r, f in ranges.items()} for name, ranges in look_backs.items()}
         self._places: dict[tuple[str, int], list[tuple[Metric, Rows, Rows]]] = {}
         """For each layout the metrics that are kept, with the places of their values in a frame, and their columns."""
+        self.told_until: int | None = None
+        """The number of the newest minute that was told, or need not be; None where none is."""
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """By name."""
+        return self._metrics
+
+    @property
+    def ranges_ms(self) -> list[int]:
+        """Every look-back."""
+        return [range_ms for metric in self._metrics.values() for range_ms in metric.buckets]
+
+    def tell(self, at_ms: int) -> None:
+        """Tell minutes from now on; the one under way is not whole."""
+        self.told_until = at_ms // MINUTE_MS
+        for metric in self._metrics.values():
+            metric.tell()
+
+    def told(self, at_ms: int) -> list[Minute]:
+        """Minutes that were over by then and were not told yet, by source."""
+        if self.told_until is None:
+            return []
+        newest = at_ms // MINUTE_MS - 1
+        first, self.told_until = max(self.told_until, newest - LATEST) + 1, max(self.told_until, newest)
+        return [minute for number in range(first, newest + 1) for minute in by_source(number, self._minute(number))]
+
+    def _minute(self, number: int) -> Iterator[tuple[str, Hashes, Mapping[Field, Floats], list[str]]]:
+        for name, metric in self._metrics.items():
+            assert metric.minutes is not None, "who tells keeps minutes"
+            columns, fields = metric.minutes.filled(number, len(metric.sources))
+            if len(columns):
+                hashes = np.array(list(metric.index), dtype=np.uint64)[columns]
+                yield name, hashes, fields, [metric.sources[column] for column in columns.tolist()]
 
     @property
     def nbytes(self) -> int:
@@ -139,8 +196,9 @@ class Rollups:
             if metric is None:
                 continue
             mine = layout.block_of == number
-            hashes = block.labels.hashes[layout.local[mine]].tolist()
-            found.append((metric, layout.positions[mine], metric.columns_of(hashes)))
+            columns = metric.columns_of(block.labels.hashes[layout.local[mine]].tolist())
+            metric.owned(columns, layout.source)
+            found.append((metric, layout.positions[mine], columns))
         return found
 
     def read(self, name: str, function: str, range_ms: int, labels: LabelTable, at_ms: int) -> tuple[Floats, Bools]:
@@ -149,12 +207,14 @@ class Rollups:
 
     def adopt(self, other: "Rollups") -> None:
         """Go on with what was kept for other rules: look-backs that stay keep their past."""
+        if other.told_until is not None:
+            self.tell(other.told_until * MINUTE_MS)
         self.restore(other.encode())
 
     def encode(self) -> bytes:
         """Everything that is kept, as msgpack."""
         metrics = {name: _kept(metric) for name, metric in self._metrics.items() if metric.index}
-        return msgspec.msgpack.encode(_Document(version=VERSION, metrics=metrics))
+        return msgspec.msgpack.encode(_Document(version=VERSION, metrics=metrics, told=self.told_until))
 
     def restore(self, data: bytes) -> None:
         """Take what was kept before, as far as these rules look back. Raises `Malformed` for other bytes."""
@@ -165,6 +225,8 @@ class Rollups:
             for name, kept in document.metrics.items():
                 if name in self._metrics:
                     _restored(self._metrics[name], kept)
+            if self.told_until is not None and document.told is not None:
+                self.told_until = document.told
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise Malformed(f"not look-backs: {error}") from error
         self._places.clear()
@@ -177,6 +239,8 @@ def _kept(metric: Metric) -> _KeptMetric:
         newest=metric.newest[:size].tolist(),
         previous=metric.previous[:size].tobytes(),
         buckets={range_ms: _kept_buckets(buckets, size) for range_ms, buckets in metric.buckets.items()},
+        minutes=None if metric.minutes is None else _kept_buckets(metric.minutes, size),
+        sources=metric.sources,
     )
 
 
@@ -197,11 +261,13 @@ def _restored(metric: Metric, kept: _KeptMetric) -> None:
     columns = metric.columns_of(kept.series)
     metric.newest[columns] = kept.newest
     metric.previous[columns] = np.frombuffer(kept.previous, dtype="<f8")
-    for range_ms, found in kept.buckets.items():
-        buckets = metric.buckets.get(range_ms)
-        if buckets is None or buckets.arrays.keys() - found.fields.keys():
-            continue
-        buckets.restore(found.head, found.numbers, {
-            field: np.frombuffer(found.fields[field.value], dtype="<f8").reshape(len(found.numbers), size)
-            for field in buckets.arrays
-        }, columns)  # fmt: skip
+    metric.sources = list(kept.sources)
+    found = {metric.buckets.get(range_ms): one for range_ms, one in kept.buckets.items()}
+    found |= {} if kept.minutes is None else {metric.minutes: kept.minutes}
+    for buckets, one in found.items():
+        if buckets is not None and not buckets.arrays.keys() - one.fields.keys():
+            metric.kept.add(buckets.range_ms)
+            buckets.restore(one.head, one.numbers, {
+                field: np.frombuffer(one.fields[field.value], dtype="<f8").reshape(len(one.numbers), size)
+                for field in buckets.arrays
+            }, columns)  # fmt: skip
