@@ -355,10 +355,10 @@ def test_frames_that_go_together_leave_the_arrays_that_one_at_a_time_leave() -> 
 
 def test_a_range_shorter_than_a_few_intervals_loses_nothing_either() -> None:
     planner = Planner()
-    planner.compile("count_over_time(a[9s])")
+    planner.compile("count_over_time(a[9s]) + count_over_time(b[10m])")  # times are kept as deep as the deepest needs
     feed = Feed(Window(planner.needs))
     for step in range(60):
-        feed.put(step * 1_000, {"a1": float(step)})
+        feed.put(step * 1_000, {"a1": float(step), "b1": 0.0})
         assert feed.ask("count_over_time(a[9s])", step * 1_000) == {"1": float(min(step + 1, 9))}
 
 
