@@ -154,8 +154,10 @@ class Machines:
         np.minimum(self.gpu_watts, self.cap, out=self.gpu_watts)
         self.watts[:] = self._node_target(powered)
         self.gpu_joules += self.gpu_watts * seconds
+        self.into_loop_watts[:] = 0.0
         for _ in range(parts := math.ceil(seconds / self._longest_heat_seconds)):
-            self._heat(seconds / parts, supply_celsius, coolant_watts_per_kelvin)
+            self.into_loop_watts += self._heat(seconds / parts, supply_celsius, coolant_watts_per_kelvin) / parts
+        self._protect()
 
     def _gpu_target(self, now: float) -> FloatArray:
         wave = 1.0 + 0.006 * np.sin(2 * np.pi * now / self._period + self._phase)
@@ -182,7 +184,8 @@ class Machines:
         watts *= powered
         return np.asarray(watts)
 
-    def _heat(self, seconds: float, supply_celsius: FloatArray, coolant_watts_per_kelvin: FloatArray) -> None:
+    def _heat(self, seconds: float, supply_celsius: FloatArray, coolant_watts_per_kelvin: FloatArray) -> FloatArray:
+        """Heat goes from dies to plates and from plates to the loop; what each node's loop takes, in watts."""
         per_kelvin = coolant_watts_per_kelvin[:, None]
         into_coolant = self.gpu_celsius - self.coolant_celsius
         into_coolant *= 1.0 / JUNCTION_KELVIN_PER_WATT
@@ -191,14 +194,14 @@ class Machines:
             per_kelvin = per_kelvin * self.plate_flow
         carried = self.coolant_celsius - supply_celsius[:, None]
         carried *= per_kelvin
-        self.into_loop_watts[:] = carried.sum(axis=1)
+        taken = carried.sum(axis=1)
         np.subtract(into_coolant, carried, out=carried)
         carried *= seconds / self._trapped
         self.coolant_celsius += carried
         np.subtract(self.gpu_watts, into_coolant, out=into_coolant)
         into_coolant *= seconds / self._die
         self.gpu_celsius += into_coolant
-        self._protect()
+        return np.asarray(taken)
 
     def _protect(self) -> None:
         """The hardware's own protection: less power when hot, none when too hot."""

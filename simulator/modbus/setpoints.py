@@ -1,7 +1,7 @@
 """What can be written: the battery's set point (SunSpec model 704) and a CDU's supply set point and standby pump.
 
-A CDU's holding registers, generic map version 1: 0 supply set point, s16 in 0.1 °C, 20 to 50 °C; 1 standby pump, 1 asks for it
-and 0 gives it back. Both read back what is in force.
+A CDU's holding registers, generic map version 1: 100 supply set point, s16 in 0.1 °C, 20 to 50 °C; 101 standby pump, 1 asks
+for it and 0 gives it back. Both read back what is in force.
 """
 
 import struct
@@ -15,6 +15,7 @@ from simulator.plant import Plant
 WSET_ENABLED, WSET_MODE, WSET, WSET_REVERSION = 22, 23, 24, 31
 """Offsets in model 704: WSetEna, WSetMod (1: watts), WSet (int32), WSetRvrtTms (uint32)."""
 IN_WATTS = 1
+CDU_FIRST = 100
 LOWEST_CELSIUS, HIGHEST_CELSIUS = 20.0, 50.0
 LONGEST_REVERSION_SECONDS = 86_400
 
@@ -55,18 +56,19 @@ def cdu_set_points(plant: Plant, row: int) -> Registers:
     def image() -> tuple[int, bytes]:
         cooling = plant.cooling
         celsius = round(10.0 * float(cooling.set_point_celsius[row]))
-        return 0, struct.pack(">hH", celsius, int(cooling.standby_wanted[row]))
+        return CDU_FIRST, struct.pack(">hH", celsius, int(cooling.standby_wanted[row]))
 
     return image
 
 
 def cdu_write(plant: Plant, row: int) -> Write:
-    """Takes registers 0 and 1, alone or together."""
+    """Takes registers 100 and 101, alone or together."""
 
     def write(address: int, words: Sequence[int]) -> int:
-        if address < 0 or address + len(words) > 2:
+        place = address - CDU_FIRST
+        if place < 0 or place + len(words) > 2:
             return ILLEGAL_ADDRESS
-        new = dict(enumerate(words, start=address))
+        new = dict(enumerate(words, start=place))
         celsius = new.get(0, round(10.0 * float(plant.cooling.set_point_celsius[row]))) / 10.0
         pump = new.get(1, int(plant.cooling.standby_wanted[row]))
         if not LOWEST_CELSIUS <= celsius <= HIGHEST_CELSIUS or pump not in (0, 1):

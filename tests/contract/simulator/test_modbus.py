@@ -101,10 +101,10 @@ async def test_a_generator_string_is_only_read(site, connect) -> None:
 
 async def test_a_cdu_takes_a_supply_set_point_and_a_standby_pump_within_its_limits(site, connect, truth) -> None:
     client = await connect(site.ports.cdus["cdu-1"])
-    assert not (await client.write_registers(0, [380, 1])).isError()
-    assert (await client.read_holding_registers(0, count=2)).registers == [380, 1]
-    assert (await client.write_register(0, 700)).exception_code == 3
-    assert (await client.write_register(1, 2)).exception_code == 3
+    assert not (await client.write_registers(100, [380, 1])).isError()
+    assert (await client.read_holding_registers(100, count=2)).registers == [380, 1]
+    assert (await client.write_register(100, 700)).exception_code == 3
+    assert (await client.write_register(101, 2)).exception_code == 3
     assert site.plant.cooling.set_point_celsius[0] == 38.0
     assert [entry["executed"] for entry in truth() if entry["device"] == "cdu-1"] == [True, False, False]
 
