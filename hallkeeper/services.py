@@ -134,7 +134,9 @@ def _rules(workshop: Workshop) -> Service:
 def _remediator(workshop: Workshop) -> Service:
     from remediator.service import RemediatorService
 
-    return RemediatorService(workshop.site, workshop.bus, workshop.clock, workshop.settings, workshop.registry)
+    return RemediatorService(
+        workshop.site, workshop.bus, workshop.clock, workshop.settings, workshop.registry, audited=True
+    )
 
 
 def _protective(workshop: Workshop) -> Service:

@@ -9,6 +9,7 @@ from bus.port import Bus, Message, Publisher
 from bus.signing import SigningKey, sign
 from bus.topics import REMEDIATIONS
 from fleet.clock import Clock
+from remediator.audit import Audit, AuditError
 from remediator.ledger import Ledger, Outgoing
 
 BATCH = 200
@@ -20,7 +21,11 @@ log = structlog.get_logger("hallkeeper.remediator")
 class Outbox:
     """Drains one ledger; several may ask for it at once, one does it."""
 
-    def __init__(self, ledger: Ledger, bus: Bus, key: SigningKey | None, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, bus: Bus, key: SigningKey | None, clock: Clock, audit: Audit | None = None
+    ) -> None:
+        """With an audit, everything stands in that before the bus hears of it."""
+        self._audit = audit
         self._ledger = ledger
         self._bus = bus
         self._publisher: Publisher | None = None
@@ -39,6 +44,8 @@ class Outbox:
         async with self._turn:
             while waiting := self._ledger.outbox(BATCH):
                 self._publisher = self._publisher or await self._bus.publisher()
+                if self._audit is not None:
+                    self._audit.take([(item.sequence, item.topic, item.value) for item in waiting])
                 await self._publisher.publish([self._message(item) for item in waiting])
                 self._ledger.published(waiting[-1].sequence)
 
@@ -49,9 +56,9 @@ class Outbox:
             try:
                 await self.flush()
                 self._failing = False
-            except BusError as error:
+            except (BusError, AuditError) as error:
                 if not self._failing:
-                    log.warning("the bus takes nothing, the ledger keeps it", why=str(error))
+                    log.warning("bus or audit takes nothing, the ledger keeps it", why=str(error))
                 self._failing = True
             if self._failing or not self._wake.is_set():
                 await self._pause()

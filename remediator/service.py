@@ -12,12 +12,13 @@ from bus.leadership import FileLockLeadership, Leadership
 from bus.port import Bus, Record
 from bus.signing import SigningKey, TrustedKey
 from fleet.clock import Clock
-from fleet.model import Site
+from fleet.model import AssetId, Site
 from fleet.secrets import read_secret
 from fleet.settings import Settings
 from remediator.actuator_client import Actuator, SocketActuator
 from remediator.around import Around
 from remediator.attempt import Bench
+from remediator.audit import AUDIT_FILE, Audit
 from remediator.backtests import may_enforce
 from remediator.cluster import Cluster
 from remediator.cluster_reader import KubernetesCluster, open_cluster
@@ -26,6 +27,7 @@ from remediator.gauges import Gauges
 from remediator.intake import Intake
 from remediator.ledger import Connect, Ledger, LedgerUnusableError, connect
 from remediator.outbox import Outbox
+from remediator.plans import plan_hash
 from remediator.playbook import PlaybookModes
 from remediator.playbook_loader import SHIPPED, load_playbooks
 from remediator.reign import Charter, Reign
@@ -63,9 +65,11 @@ class RemediatorService:
         leadership: Leadership | None = None,
         window: LiveWindow | None = None,
         connect: Connect = connect,
+        audited: bool = False,
     ) -> None:
         self._site, self._bus, self._clock, self._settings = site, bus, clock, settings
         self._connect = connect
+        self._audited = audited
         self._gauges = Gauges(registry, Lane.CORRECTIVE)
         self._actuator = actuator or SocketActuator(settings.data / "actuator-corrective.sock")
         self._leadership = leadership
@@ -88,6 +92,7 @@ class RemediatorService:
         self._ticks = 0
         self._caught_up = False
         self._reign: Reign | None = None
+        self._audit: Audit | None = None
         self.why_observing: str | None = None
 
     @property
@@ -105,7 +110,8 @@ class RemediatorService:
         ledger.prune(self._clock.now_ms())
         try:
             key = signing_key(self._settings)
-            outbox = Outbox(ledger, self._bus, key, self._clock)
+            audit = self._audit = self._open_audit(ledger, key)
+            outbox = Outbox(ledger, self._bus, key, self._clock, audit)
             leadership = self._leadership or await self._candidate()
             succession = Succession(site=self._site, ledger=ledger, trusted=self._trusted, lane=Lane.CORRECTIVE)
             async with asyncio.TaskGroup() as group:
@@ -116,9 +122,34 @@ class RemediatorService:
                 group.create_task(self._intake.follow(self._follower(leadership, succession)), name="follow")
                 await self._serve(leadership, ledger, outbox, succession)
         finally:
+            if self._audit is not None:
+                self._audit.close()
             ledger.close()
             if isinstance(self._cluster, KubernetesCluster):
                 await self._cluster.close()
+
+    def _open_audit(self, ledger: Ledger, key: SigningKey | None) -> Audit | None:
+        """The audit, with what this start is told; None where nobody asked for one."""
+        if not self._audited:
+            return None
+        audit = Audit(self._settings.data / AUDIT_FILE, key, self._clock)
+        if ledger.is_new():
+            audit.marks = 0  # its outbox counts from the beginning again
+        books = [plan_hash(book, AssetId(book.playbook)) for book in self._playbooks]
+        modes = self._settings.remediation.model_dump(mode="json")
+        audit.append("start", {"playbooks": books, "remediation": modes, "trusted": sorted(self._trusted)})
+        return audit
+
+    def _decides(self, desk: Desk) -> Callable[[Record], None]:
+        """Every command that arrives is in the audit before it is carried out, the disbelieved ones too."""
+
+        def take(record: Record) -> None:
+            if self._audit is not None:
+                value = (record.value or b"").decode("utf-8", "replace")
+                self._audit.append("command", {"key": record.key, "value": value, "at_ms": record.at_ms})
+            desk.take(record)
+
+        return take
 
     def _open_ledger(self) -> Ledger:
         """The ledger; where it cannot be used, an empty one beside it, for watching only."""
@@ -189,7 +220,7 @@ class RemediatorService:
             reign.resume(state)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.alerts(reign.hear, self._judged), name="alerts")
-            group.create_task(self._intake.commands(desk.take), name="commands")
+            group.create_task(self._intake.commands(self._decides(desk)), name="commands")
             group.create_task(self._ticking(reign), name="ticks")
             group.create_task(self._starting(reign, group), name="starts")
             while leadership.epoch() == epoch:
