@@ -8,6 +8,7 @@ from devices.orders import State
 from fleet.clock import within
 from fleet.errors import HallkeeperError
 from remediator.actuator_client import Answer
+from remediator.announce import TOLD, announced
 from remediator.attempt import Attempted, attempt, resume
 from remediator.facts import Facts, Proposal, Refusal
 from remediator.gates import GateLine, Judgement, judge
@@ -90,22 +91,32 @@ class Acting:
         if facts.plan in {given.plan for given in facts.approvals} and not self._journal.state.memory.get("agreed"):
             self._journal.note(memory={**self._journal.state.memory, "agreed": facts.plan})
         budgets = facts.budgets if takes_place(proposal) else ()
+        self._journal.decided_by(intent.step, facts.evidence)
         return self._journal.admit(intent, judgement, budgets, self._journal.state.step) or intent
 
     async def carry_out(self, step: Step, item: Item, intent: Intent) -> Outcome:
         """From the durable intent to the durable outcome."""
-        if await self._told_the_bus():
+        if not await self._told_the_bus():
+            attempted = Attempted.unsent(Cancelled("the bus did not take the intent in time: not sent"))
+        elif intent.verb in TOLD:
+            self._journal.move(Move.SEND)
+            attempted = announced(intent, self._world.clock.now_ms())
+        else:
             self._journal.move(Move.SEND)
             look = self._world.looks.of(intent)
             attempted = await attempt(
                 intent, look, bench=self._world.bench, within_seconds=step.within_seconds, heard=self._hears(intent)
             )
-        else:
-            attempted = Attempted.unsent(Cancelled("the bus did not take the intent in time: not sent"))
         return self._conclude(intent, item.key, attempted)
 
     async def settle(self, step: Step | None, intent: Intent) -> Outcome:
         """An intent that a crash left without an outcome: asked for and read, never sent."""
+        if intent.verb in TOLD:
+            told = await self._told_the_bus()
+            unsure = Attempted.unsent(Cancelled("the bus does not take it: told anew as a new intent"))
+            return self._conclude(
+                intent, _key_of(intent), announced(intent, self._world.clock.now_ms()) if told else unsure
+            )
         look = self._world.looks.of(intent)
         within_seconds = 30.0 if step is None else step.within_seconds
         attempted = await resume(

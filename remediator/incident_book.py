@@ -181,11 +181,14 @@ class IncidentBook:
         if incident is None:
             return
         standing = standing_of(state)
-        if incident.remediations.get(state.remediation_id) == standing:
+        before = incident.remediations.get(state.remediation_id)
+        if before == standing:
             return
         text = f"{state.playbook} on {state.target}: {state.phase.value} {state.step_name} {state.reason_text}".rstrip()
         remediations = {**incident.remediations, state.remediation_id: standing}
-        self._changed_to(incident, now_ms, "remediation", text, remediations=remediations)
+        changed = self._changed_to(incident, now_ms, "remediation", text, remediations=remediations)
+        for verb, words in standing.told[len(before.told) if before else 0 :]:
+            changed = self._changed_to(changed, now_ms, verb, words)
 
     def _about(self, state: Remediation) -> Incident | None:
         """The protective lane knows no incidents: its acts belong to that of the asset."""
@@ -194,6 +197,15 @@ class IncidentBook:
             if theirs and state.updated_at_ms >= incident.opened_at_ms - TOGETHER_MS:
                 return incident
         return None
+
+    def acknowledge(self, incident_id: str, owner: str, comment: str, now_ms: int) -> bool:
+        """A person has it from here, with what they say to it; false where there is no such incident that goes on."""
+        incident = self.incident(incident_id)
+        if incident is None:
+            return False
+        text = f"{owner} has it" if not comment else f"{owner} has it: {comment}"
+        self._changed_to(incident, now_ms, "ack", text, owner=owner, acknowledged_at_ms=now_ms)
+        return True
 
     # time
 

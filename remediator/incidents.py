@@ -6,6 +6,7 @@ import msgspec
 
 from bus.events import IncidentAlert, IncidentEvent, IncidentState, Moment
 from fleet.model import AssetId, Site
+from remediator.announce import told_by
 from remediator.causes import REMEDIES_OF_ROOT, Symptom, is_cause, names_asset
 from remediator.records import Remediation
 from remediator.transitions import Phase
@@ -27,6 +28,8 @@ class Standing(msgspec.Struct, frozen=True):
     target: str = ""
     playbook: str = ""
     step: str = ""
+    told: tuple[tuple[str, str], ...] = ()
+    """What it told people and other systems, verb and text, in order."""
 
     @property
     def live(self) -> bool:
@@ -55,6 +58,9 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None = None
     pages: bool = False
     superseded_by: str | None = None
+    owner: str = ""
+    """Who acknowledged it last: it is theirs."""
+    acknowledged_at_ms: int | None = None
     timeline: tuple[Moment, ...] = ()
     sequence: int = 0
     trace: str = ""
@@ -100,6 +106,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
             sequence=self.sequence,
             epoch=epoch,
             trace=self.trace,
+            unknown={"owner": self.owner, "acknowledged_at_ms": self.acknowledged_at_ms} if self.owner else {},
         )
 
 
@@ -127,6 +134,7 @@ def standing_of(state: Remediation) -> Standing:
         target=str(state.target),
         playbook=state.playbook,
         step=state.step_name,
+        told=told_by(state.done),
     )
 
 
@@ -165,6 +173,8 @@ def incident_of(event: IncidentEvent, remediations: Mapping[str, Remediation], s
         timeline=tuple(event.timeline),
         sequence=event.sequence,
         trace=event.trace,
+        owner=str(event.unknown.get("owner", "")),
+        acknowledged_at_ms=event.unknown.get("acknowledged_at_ms"),
     )
 
 

@@ -6,6 +6,7 @@ from fleet.model import Site
 from remediator.causes import SILENCES, Symptom, is_cause
 from remediator.incidents import Incident, Standing, treatable
 from remediator.transitions import Phase
+from remediator.verbs import Verb
 
 SYMPTOM_PATIENCE_MS = 30_000
 """A silence may have a cause that is noticed a little later: then that one pages, once."""
@@ -26,6 +27,9 @@ def page_reason(incident: Incident, now_ms: int, *, site: Site, answers: Answere
 
 def _remediation(standing: Standing, now_ms: int, severity: str) -> str | None:
     where = f"{standing.playbook} on {standing.target}"
+    paged = [text for verb, text in standing.told if verb == Verb.PAGE]
+    if paged:
+        return f"{standing.playbook}: {paged[0]}"
     if standing.reason_code == "handed_over":
         return f"{where}: {standing.reason_text}" if severity == "critical" else None
     if standing.phase in {Phase.ESCALATED, Phase.FAILED}:
