@@ -11,10 +11,11 @@ from bus.port import Record
 from bus.signing import TrustedKey
 from fleet.clock import Clock
 from fleet.model import Site
+from hallkeeper.replay.around import QuickAround
 from hallkeeper.replay.cluster import RecordedCluster
 from hallkeeper.replay.courses import Courses
 from hallkeeper.replay.nowhere import NoActuator, NoBus, passing
-from remediator.around import Around
+from hallkeeper.replay.window import SharedWindow
 from remediator.attempt import Bench
 from remediator.commands import Desk
 from remediator.gauges import Gauges
@@ -22,7 +23,7 @@ from remediator.ledger import Ledger
 from remediator.outbox import Outbox
 from remediator.playbook import Playbook, PlaybookModes
 from remediator.reign import Charter, Reign
-from remediator.sight import Sight, Signal, Window
+from remediator.sight import Sight, Signal
 from remediator.switches import Switches
 from remediator.verbs import Lane, Mode
 
@@ -36,7 +37,7 @@ class Corrective(Courses):
         self,
         *,
         site: Site,
-        window: Window,
+        window: SharedWindow,
         signal: Callable[[str], Signal],
         playbooks: Sequence[Playbook],
         clock: Clock,
@@ -46,7 +47,7 @@ class Corrective(Courses):
         """`folder` is the replay's own: ledger and switches of a reign that never was."""
         self._clock = clock
         super().__init__(Ledger.open(folder / "ledger.sqlite", connect=passing))
-        self._around = Around(site, window, signal)
+        self._around = QuickAround(site, window, signal)
         self.switches = Switches(folder)
         cluster = RecordedCluster(site, window, clock)
         sight = Sight(

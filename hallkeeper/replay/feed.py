@@ -11,14 +11,19 @@ from hallkeeper.replay.order import Order
 from hallkeeper.replay.tables import RecordedTables
 from historian.recording.reader import Batch
 from historian.recording.told import Told
+from rules.window.depth import GUESSED_INTERVAL_MS, first_slots
 from rules.window.layouts import Layout
-from rules.window.window import Window
+from rules.window.ring import BYTES_PER_CELL
+from rules.window.window import LIMIT_BYTES, Window
 
 Bools = npt.NDArray[np.bool_]
 FUTURE_MS: Final = 60_000
 """A frame further ahead of the bus's clock than this was dropped by the rule service, and is here."""
 OWN: Final = "rules/"
 """Sources of frames that rules made: they are made again."""
+FASTEST_MS: Final = 500
+EXPECTED_BYTES: Final = LIMIT_BYTES // 2
+"""What rings may take at once on the strength of the first minute's pace."""
 LARGE: Final = 64
 """Frames of at least so many values travel apart from the small ones: what comes every second then has one pattern."""
 
@@ -57,6 +62,8 @@ class Feed:
         """Values that a frame of each layout must have."""
         self._load: _Load | None = None
         self._next = 0
+        self._depths: dict[int, int] = {}
+        """Series that are read, by how far back (ms)."""
         self.names: set[str] = set()
         """Every metric that was ever named."""
         self.frames = 0
@@ -64,7 +71,12 @@ class Feed:
 
     def learn(self, told: Told) -> None:
         """Which series layouts stand for."""
-        self.names.update(told.names(lambda source: not source.startswith(OWN)))
+        named = told.names(lambda source: not source.startswith(OWN))
+        self.names.update(named)
+        for name, count in named.items():
+            need = self._window.needs.of(name)
+            if need is not None:
+                self._depths[need.depth_ms] = self._depths.get(need.depth_ms, 0) + count
         for table in self._tables.keep(told):
             self._window.append_table(encode_table(table))
 
@@ -81,6 +93,18 @@ class Feed:
             skipped = own[batch.owner] | (batch.at > batch.taken + FUTURE_MS)
             new = self._order.new(sources, batch.boot, batch.sequence, skipped)
             self._load = _Load(batch, self._coded(sources, batch), sources, new)
+            if not self.frames:
+                self._expect(self._load)
+
+    def _expect(self, load: _Load) -> None:
+        """Make rings as deep as the recording's pace asks for, where memory allows it: deepening them later costs more."""
+        first = np.unique(load.codes, return_index=True)[1]
+        series, points = int(load.sizes[first].sum()), int(load.sizes.sum())
+        lasts_ms = int(load.batch.taken[-1] - load.batch.taken[0])
+        pace_ms = min(max(lasts_ms * series // max(points, 1), FASTEST_MS), GUESSED_INTERVAL_MS)
+        cells = sum(first_slots(depth_ms, pace_ms) * count for depth_ms, count in self._depths.items())
+        if cells * BYTES_PER_CELL <= EXPECTED_BYTES:
+            self._window.guessed_interval_ms = pace_ms
 
     def _coded(self, sources: Numbers, batch: Batch) -> Numbers:
         """A number for each source's each layout."""

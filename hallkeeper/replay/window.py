@@ -1,6 +1,6 @@
 """One window for both: the rules' own, made wide enough for what playbooks and gates read of it, and quick to ask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -68,6 +68,19 @@ class _Known:
         return index
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest sample of every series of a metric, as columns."""
+
+    labels: Sequence[Mapping[str, str]]
+    """The same object as long as the series are the same."""
+    values: npt.NDArray[np.float64]
+    at: Numbers
+    states: npt.NDArray[np.uint8]
+    held: npt.NDArray[np.bool_]
+    """Series that have one: those that ended do not."""
+
+
 class SharedWindow:
     """The remediator's view of the engine's window: a frame is placed once and read by both.
 
@@ -81,6 +94,24 @@ class SharedWindow:
         window.require(JoinedNeeds(window.needs, own))
         self._window = window
         self._known: dict[str, _Known] = {}
+
+    def newest(self, name: str) -> Newest | None:
+        """What `latest` says of all series of a metric; None where there is none."""
+        block = self._window.blocks.get(name)
+        if block is None:
+            return None
+        board, ring, streams = self._window.board, block.ring, self._window.streams
+        stream, cell = board.stream[block.span], board.cell[block.span]
+        numbers = streams.heads[stream]
+        slots = numbers & (ring.slots - 1)
+        states = ring.states[slots, cell]
+        return Newest(
+            labels=self._of(block).labels,
+            values=ring.values[slots, cell],
+            at=streams.times[numbers & (streams.slots - 1), stream],
+            states=states,
+            held=(numbers >= 0) & (states != ABSENT) & (states != STALE),
+        )
 
     def latest(self, name: str, matchers: Mapping[str, str]) -> list[Sample]:
         """The newest sample of each series of that name whose labels equal the matchers; ended series are left out."""

@@ -1,6 +1,6 @@
 """Series tables of a recording: each made when it is asked for, out of columns that stay as Parquet held them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -34,10 +34,11 @@ class Told:
         """Source and layout of each table."""
         self._bounds = [*begins.tolist(), len(table)]
 
-    def names(self, source: Callable[[str], bool]) -> Sequence[str]:
-        """Every metric that one of some sources names, once."""
+    def names(self, source: Callable[[str], bool]) -> Mapping[str, int]:
+        """Every metric that some sources name, and by how many series."""
         chosen = np.array([source(name) for name in self._sources], dtype=np.bool_)
-        return [self._names[code] for code in np.unique(self._name[chosen[self._source]]).tolist()]
+        names, counts = np.unique(self._name[chosen[self._source]], return_counts=True)
+        return {self._names[code]: count for code, count in zip(names.tolist(), counts.tolist(), strict=True)}
 
     def table(self, place: int, wanted: Callable[[str], object] = lambda _: True) -> SeriesTable:
         """One of them; series of metrics for which `wanted` gives None or a false value stand there without their labels."""

@@ -68,7 +68,7 @@ class Buckets:
         self.oldest = NOTHING
         """The number of the oldest bucket that ever held anything: those before it need not be read."""
         fields = sorted(frozenset().union(*[FIELDS[function] for function in functions]))
-        self.arrays = {field: np.full((self.slots, 0), _EMPTY[field]) for field in fields}
+        self.arrays: dict[Field, Floats] = {field: np.zeros((self.slots, 0)) for field in fields}
         self._closed: tuple[int, dict[Field, Floats]] | None = None
 
     @property
@@ -82,9 +82,13 @@ class Buckets:
 
     def widen(self, columns: int) -> None:
         """Room for so many series."""
+        filled = np.arange(max(self.oldest, self.head - self.slots + 1), self.head + 1) % self.slots
         for field, array in self.arrays.items():
-            more = np.full((self.slots, columns - array.shape[1]), _EMPTY[field])
-            self.arrays[field] = np.concatenate([array, more], axis=1)
+            wider = np.zeros((self.slots, columns))  # memory of buckets that nothing was put into is never touched
+            if _EMPTY[field]:
+                wider[:] = _EMPTY[field]
+            wider[filled, : array.shape[1]] = array[filled]
+            self.arrays[field] = wider
         self._closed = None
 
     def add(self, at_ms: int, columns: Rows, values: Floats, increases: Floats) -> None:
@@ -145,10 +149,11 @@ class Buckets:
 
     def _open(self, number: int) -> None:
         """Empty buckets up to this one, which is the newest now."""
-        first = max(self.head + 1, number - self.slots + 1)
-        slots = np.arange(first, number + 1) % self.slots
-        for field, array in self.arrays.items():
-            array[slots] = _EMPTY[field]
+        if self.head >= 0:
+            first = max(self.head + 1, number - self.slots + 1)
+            slots = np.arange(first, number + 1) % self.slots
+            for field, array in self.arrays.items():
+                array[slots] = _EMPTY[field]
         self.head, self._closed = number, None
 
     def restore(self, head: int, numbers: list[int], fields: Mapping[Field, Floats], columns: Rows) -> None:
