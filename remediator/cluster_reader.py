@@ -9,7 +9,7 @@ from devices.wire.kubernetes import KubernetesReader
 from devices.wire.kubernetes import Pod as WirePod
 from fleet.clock import Clock, within
 from fleet.errors import HallkeeperError, Unreachable
-from fleet.model import Kind, Site
+from fleet.model import Kind, Site, Wire
 from fleet.secrets import read_secret, secret_path
 from remediator.cluster import JobObject, NodeObject, Pod
 from remediator.shed import tier_of
@@ -87,7 +87,7 @@ def open_cluster(site: Site, clock: Clock) -> KubernetesCluster | None:
     for scheduler in site.of_kind(Kind.SCHEDULER):
         endpoint = scheduler.endpoint("api")
         reference = None if endpoint is None else site.credentials_for(endpoint, write=False)
-        if endpoint is None or reference is None:
+        if endpoint is None or endpoint.wire is not Wire.KUBERNETES or reference is None:
             continue
         try:
             secret = dict(read_secret(reference, base=site.base))

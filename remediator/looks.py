@@ -9,7 +9,9 @@ from fleet.model import AssetId, Kind, Site
 from remediator.attempt import Look
 from remediator.cluster import NodeObject, Pod
 from remediator.conditions import Scene
+from remediator.measured import RECORDED, measured
 from remediator.proof import Finding, Verdict, off_proven, on_proven, outlet_off_proven, seen
+from remediator.record import Record
 from remediator.records import Intent
 from remediator.sight import Sight
 from remediator.verbs import Verb
@@ -21,9 +23,10 @@ LOOK_BACK_MS = 2_000
 class Looks:
     """Makes the look for an intent, and the scene for a wait."""
 
-    def __init__(self, site: Site, sight: Sight) -> None:
+    def __init__(self, site: Site, sight: Sight, record: Record | None = None) -> None:
         self._site = site
         self._sight = sight
+        self._record = record
 
     def of(self, intent: Intent) -> Look:
         """How the effect of this intent is seen."""
@@ -34,23 +37,30 @@ class Looks:
         return look
 
     async def _finding(self, intent: Intent, sent_at_ms: int) -> Finding:
+        if intent.verb in RECORDED and self._record is not None:
+            return await self._record.shows(intent)
         match intent.verb:
-            case Verb.POWER_OFF | Verb.POWER_ON | Verb.RACK_POWER_OFF | Verb.RACK_POWER_ON | Verb.SOFT_OFF:
-                return self._power(intent, sent_at_ms)
-            case Verb.OUTLET_OFF | Verb.OUTLET_ON:
-                return self._outlet(intent, sent_at_ms)
             case Verb.EVICT | Verb.EVICT_OVERRIDE | Verb.DELETE_POD:
                 return await self._pod_gone(intent)
-            case Verb.CHECKPOINT:
-                return self._checkpointed(intent, sent_at_ms)
-            case Verb.GPU_POWER_LIMIT:
-                return self._capped(intent, sent_at_ms)
             case Verb.SUSPEND_JOB | Verb.RESUME_JOB:
                 return await self._suspended(intent)
             case Verb.CORDON | Verb.UNCORDON | Verb.TAINT_OUT_OF_SERVICE | Verb.UNTAINT_OUT_OF_SERVICE:
                 return await self._node_object(intent)
             case _:
-                return Finding(Verdict.OPEN, text=f"no instrument here shows what {intent.verb} did")
+                return self._measured(intent, sent_at_ms)
+
+    def _measured(self, intent: Intent, sent_at_ms: int) -> Finding:
+        match intent.verb:
+            case Verb.POWER_OFF | Verb.POWER_ON | Verb.RACK_POWER_OFF | Verb.RACK_POWER_ON | Verb.SOFT_OFF:
+                return self._power(intent, sent_at_ms)
+            case Verb.OUTLET_OFF | Verb.OUTLET_ON:
+                return self._outlet(intent, sent_at_ms)
+            case Verb.CHECKPOINT:
+                return self._checkpointed(intent, sent_at_ms)
+            case Verb.GPU_POWER_LIMIT | Verb.REDFISH_POWER_LIMIT | Verb.DCMI_POWER_LIMIT | Verb.DCMI_LIMIT_ON:
+                return self._capped(intent, sent_at_ms)
+            case _:
+                return measured(intent, self._sight, self._site, sent_at_ms)
 
     def _power(self, intent: Intent, sent_at_ms: int) -> Finding:
         meters = self._sight.outlet_meters(intent.target, sent_at_ms - LOOK_BACK_MS)
@@ -88,7 +98,8 @@ class Looks:
         if not rows or any(len(row) < 2 for row in rows):
             return Finding(Verdict.OPEN, text="too few samples after the send")
         total = sum(row[-1].value for row in rows)
-        ceiling = float(intent.arguments.get("expect_watts", float("inf")))
+        limit = intent.arguments.get("watts") if intent.verb is Verb.DCMI_POWER_LIMIT else None
+        ceiling = float(intent.arguments.get("expect_watts", limit if limit is not None else float("inf")))
         verdict = Verdict.PROVEN if total <= ceiling else Verdict.CONTRADICTED
         return Finding(verdict, text=f"its outlets draw {total:.0f} W, expected at most {ceiling:.0f} W")
 

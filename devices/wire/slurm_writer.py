@@ -149,17 +149,14 @@ async def _job(reader: SlurmReader, job_id: int) -> SlurmJob:
 
 @dataclass(slots=True)
 class _Requeue:
-    """A job back in its queue. Its restart count is read first and only the next one is the goal."""
+    """A job back in its queue: one restart more than it had when this was decided, which makes it absolute."""
 
     reader: SlurmReader
     job_id: int
-    restarts: int | None
-    """The count that it must still have; None takes the one found first."""
+    restarts: int
 
     async def look(self) -> Seen:
         job = await _job(self.reader, self.job_id)
-        if self.restarts is None:
-            self.restarts = job.restarts
         return Seen(f"{job.word}, restarted {job.restarts} times", job.restarts > self.restarts)
 
     def call(self) -> Call:
@@ -230,8 +227,8 @@ def _signal(order: Order, reader: SlurmReader) -> Subject:
 
 def _requeue(order: Order, reader: SlurmReader) -> Subject:
     restarts = order.arguments.get("restarts")
-    if restarts is not None and (not isinstance(restarts, int) or isinstance(restarts, bool) or restarts < 0):
-        raise ValueError(f"restarts is {restarts!r}, try the job's restart count")
+    if not isinstance(restarts, int) or isinstance(restarts, bool) or restarts < 0:
+        raise ValueError(f"restarts is {restarts!r}, try the restart count that the job has now")
     return _Requeue(reader, _job_id(order), restarts)
 
 

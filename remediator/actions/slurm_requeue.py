@@ -9,7 +9,7 @@ ACTIONS = (
         purpose="Requeues a running job from its last checkpoint.",
         traits=Traits(class_=ActionClass.A2, plane=Plane.SLURM),
         lock="{device}/{job_id}",
-        arguments=("job_id",),
+        arguments=("job_id", "restarts"),
         timeout_seconds=60,
         attempts=1,
         gates=("job_impact", "breaker"),
