@@ -75,10 +75,12 @@ class Engine:
         models: Sequence[Model] = MODELS,
         external_labels: Mapping[str, str] = MappingProxyType({}),
         external_url: str = "",
+        most: int | None = None,
     ) -> None:
         """`boot` numbers the frames that recording rules make, a random number per start; of `models` those run that
         a rule reads. Templates see the external labels and url. With `raw_ms` no raw sample is kept for longer (a live
-        engine: `RAW_MS`); what looks further back reads rollups where they can answer, else it sees only so much.
+        engine: `RAW_MS`); what looks further back reads rollups where they can answer, else it sees only so much. No rule
+        begins, or fires, more than `most` alerts in one pass; its group is `unfinished` then.
 
         Raises `RuleFileError` with every mistake of every file.
         """
@@ -100,6 +102,10 @@ class Engine:
         """Rules that could not be evaluated last time, and why."""
         self.evaluated_rules = 0
         self._recorded: list[Message] = []
+        self._most = most
+        self._bound(self.groups)
+        self.unfinished: set[str] = set()
+        """Groups that have more to tell than the last pass allowed; who judges them again takes them out."""
         self._reader_sets: dict[frozenset[str], frozenset[str]] = {}
         """Equal sets of groups as one object: most sources have the same readers."""
         self._records = _sources(self.groups, self.models)
@@ -199,6 +205,7 @@ class Engine:
         models = Models(self._known_models, planner)
         models.adopt(self.models)
         self.rules, self.groups, self.models = rules, groups, models
+        self._bound(groups)
         self._count_open()
         self._records = _sources(groups, models)
         self.window.require(planner.needs.within(self._raw_ms))
@@ -206,6 +213,11 @@ class Engine:
         self._alert_series = _wants_alert_series(self.window)
         self.failures.clear()
         return ended
+
+    def _bound(self, groups: Mapping[str, CompiledGroup]) -> None:
+        for group in groups.values():
+            for rule in group.alerting:
+                rule.most = self._most
 
     def _look_back(self, planner: Planner) -> None:
         """Keep in buckets what is looked at beyond raw samples; look-backs that stay keep their past."""
@@ -320,6 +332,8 @@ class Engine:
         for rule in group.rules:
             self.failures.pop(rule.rule.uid, None)
         self.failures.update(outcome.failures)
+        if any(rule.more for rule, _ in outcome.changed):
+            self.unfinished.add(group.group.uid)
         for rule, alert in outcome.changed:
             if alert.ended:
                 self.open.pop(alert.identity, None)

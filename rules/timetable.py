@@ -56,8 +56,8 @@ class Timetable:
             for uid, group in groups.items()
         }
         self._spacing_ms = SPACING_MS
-        self._yields = False
-        """Whether the last slice was not of the highest urgency."""
+        self._last: int | None = None
+        """The urgency of the last slice."""
 
     def wake(self, uids: Iterable[str]) -> None:
         """Something that these groups read has come."""
@@ -103,9 +103,10 @@ class Timetable:
         """The urgency whose turn it is: the highest, and after it once that of whoever has waited for long."""
         highest = min([turn.urgency for _, turn in waiting])
         since = [(turn.next_ms(self._spacing_ms), turn.urgency) for _, turn in waiting if turn.urgency != highest]
-        longest = min(since, default=(now_ms, highest))
-        self._yields = not self._yields and now_ms - longest[0] >= LATE_MS
-        return longest[1] if self._yields else highest
+        longest, other = min(since, default=(now_ms, highest))
+        yields = self._last == highest and now_ms - longest >= LATE_MS
+        self._last = other if yields else highest
+        return self._last
 
 
 def _slice(turns: Sequence[tuple[str, _Turn]]) -> list[str]:

@@ -25,10 +25,10 @@ class Deadlines:
         """Whether an entry's time has come."""
         return self.next_ms <= now_ms
 
-    def take(self, now_ms: int) -> list[int]:
-        """The keys that are due, each once; they are forgotten."""
-        found = []
-        while self._heap and self._heap[0][0] <= now_ms:
+    def take(self, now_ms: int, most: int | None = None) -> list[int]:
+        """The keys that are due, each once, `most` at most; they are forgotten."""
+        found: list[int] = []
+        while self.due(now_ms) and (most is None or len(found) < most):
             at_ms, key = heapq.heappop(self._heap)
             if self._due.get(key) == at_ms:
                 del self._due[key]

@@ -9,7 +9,7 @@ from rules.alerts.alert import Alert, AlertState, Finding, step
 from rules.alerts.deadlines import Deadlines
 from rules.alerts.evidence import known_where
 from rules.alerts.flapping import Flapping
-from rules.alerts.look import Element, Judged, Look, hashes_of
+from rules.alerts.look import Element, Judged, Look, bounded, hashes_of
 from rules.alerts.naming import TWICE, Around, Naming
 from rules.alerts.queries import demand_queries
 from rules.arrays import NEVER, Bools
@@ -53,6 +53,10 @@ class AlertEvaluator:
         self._last_ms: int | None = None
         self.rests_until_ms: float = NEVER
         """Until then an evaluation that finds the elements of the last one changes nothing."""
+        self.most: int | None = None
+        """Alerts that begin, and that fire, in one evaluation at most …"""
+        self.more = False
+        """… and whether the last one left some to the next."""
 
     @property
     def node(self) -> Node:
@@ -88,13 +92,18 @@ class AlertEvaluator:
             raise EvaluationError(f"{self.rule.uid}: {vector.count} alerts are over the group's limit of {limit}")
         self._naming.check(vector)
         look = Look(named, vector, around)
-        begun, gone = self._differences(look)
+        begun, gone, later = self._differences(look)
         self._limbo.update(dict.fromkeys(gone))
         judged = self._judged(now)
         changed = [*self._begun(look, begun, at_ms), *self._fired(look, at_ms), *self._ending(judged, at_ms)]
         self._labels, self._present = vector.labels, vector.mask.copy()
+        if later:
+            self._present[later] = False
         self._seen = self._present.tobytes()
         self._rested(at_ms)
+        self.more = bool(later) or self._deadlines.due(at_ms)
+        if self.more:
+            self.rests_until_ms = NEVER
         return changed
 
     def _rested(self, at_ms: int) -> None:
@@ -130,8 +139,8 @@ class AlertEvaluator:
 
     # --- what differs from before ------------------------------------------------------------------------------------
 
-    def _differences(self, look: Look) -> tuple[list[Element], list[int]]:
-        """Elements that were not there at the last look, and alerts whose element is not there any more."""
+    def _differences(self, look: Look) -> tuple[list[Element], list[int], list[int]]:
+        """Elements that were not there at the last look, alerts whose element is not there any more, rows left for later."""
         if self._naming.templated:
             return self._compared(self._expanded(look))
         mask, hashes = look.vector.mask, look.vector.labels.hashes
@@ -140,14 +149,21 @@ class AlertEvaluator:
             found = [Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
             return self._compared(found)
         rows = np.flatnonzero(mask & ~self._present)
-        begun = [Element(key, row, key) for key, row in zip(hashes[rows].tolist(), rows.tolist(), strict=True)]
+        keyed = list(zip(hashes[rows].tolist(), rows.tolist(), strict=True))
+        now, later = bounded(keyed, self.alerts, self.most)
         gone = hashes[self._present & ~mask].tolist()
-        return begun, [key for key in gone if key in self.alerts]
+        return [Element(key, row, key) for key, row in now], [key for key in gone if key in self.alerts], later
 
-    def _compared(self, found: list[Element]) -> tuple[list[Element], list[int]]:
-        there = {element.key for element in found}
-        begun = [element for element in found if element.key not in self.alerts or element.key in self._limbo]
-        return begun, [key for key in self.alerts if key not in there and key not in self._limbo]
+    def _compared(self, found: list[Element]) -> tuple[list[Element], list[int], list[int]]:
+        there = {element.key: element for element in found}
+        begun = [
+            (element.key, element.row)
+            for element in found
+            if element.key not in self.alerts or element.key in self._limbo
+        ]
+        now, later = bounded(begun, self.alerts, self.most)
+        gone = [key for key in self.alerts if key not in there and key not in self._limbo]
+        return [there[key] for key, _ in now], gone, later
 
     def _expanded(self, look: Look) -> list[Element]:
         """Every element with its alert's labels. Raises `EvaluationError` where two become one alert."""
@@ -180,7 +196,7 @@ class AlertEvaluator:
 
     def _fired(self, look: Look, at_ms: int) -> Iterator[Alert]:
         """Pending alerts whose time is over."""
-        for key in self._deadlines.take(at_ms):
+        for key in self._deadlines.take(at_ms, self.most):
             alert = self.alerts.get(key)
             if alert is None or key in self._limbo or alert.state is not AlertState.PENDING:
                 continue

@@ -1,5 +1,6 @@
 """What one evaluation of a rule's expression gave, and what its sidecar's expressions say of it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,17 @@ class Judged:
     def finding(self, key: int) -> Finding:
         """What that says of an alert whose expression does not hold."""
         return Finding(holds=False, cleared=key in self._cleared, known=self._known is None or key in self._known)
+
+
+def bounded(
+    begun: list[tuple[int, int]], open_: Container[int], most: int | None
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Keys and rows that begin now, and the rows that are left to the next evaluation; what is open already goes on now."""
+    if most is None or len(begun) <= most:
+        return begun, []
+    known = [one for one in begun if one[0] in open_]
+    fresh = [one for one in begun if one[0] not in open_]
+    return known + fresh[:most], [row for _, row in fresh[most:]]
 
 
 def hashes_of(node: Node, now: Pass) -> frozenset[int]:
