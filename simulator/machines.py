@@ -63,7 +63,9 @@ class Machines:
         """Watts per GPU that the node's job asks for; 0 without a job."""
         self.cap_set: FloatArray = np.full((count, GPUS), DEFAULT_CAP_WATTS)
         self.cap: FloatArray = self.cap_set.copy()
-        """The limit in force, a moment after it was set."""
+        """The limit in force, a moment after it was set: the driver's, or the BMC's where that is lower."""
+        self.bmc_cap: FloatArray = np.full(count, DEFAULT_CAP_WATTS)
+        """What the BMC's limit of the whole node leaves each GPU."""
         self.gpu_watts: FloatArray = np.full((count, GPUS), GPU_IDLE_WATTS)
         self.gpu_celsius: FloatArray = np.full((count, GPUS), 40.0)
         self.coolant_celsius: FloatArray = np.full((count, GPUS), 38.0)
@@ -115,13 +117,19 @@ class Machines:
             self.state[node] = NodeState.BOOTING
             self.present[node] = True
             self.last_xid[node] = 0
-            self.cap_set[node] = self.cap[node] = DEFAULT_CAP_WATTS
+            self.cap_set[node] = DEFAULT_CAP_WATTS
+            self.apply_caps(node)
+
+    def apply_caps(self, node: int) -> None:
+        """Let the limits that were set bite."""
+        self.cap[node] = np.minimum(self.cap_set[node], self.bmc_cap[node])
 
     def restart(self, node: int) -> None:
         """The operating system begins anew without a loss of power: limits are the driver's own again."""
         self.state[node] = NodeState.BOOTING
         self.last_xid[node] = 0
-        self.cap_set[node] = self.cap[node] = DEFAULT_CAP_WATTS
+        self.cap_set[node] = DEFAULT_CAP_WATTS
+        self.apply_caps(node)
 
     def switch_off(self, node: int) -> None:
         self.state[node] = NodeState.OFF

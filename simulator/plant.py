@@ -197,7 +197,7 @@ class Plant:
         self.after(CAP_SECONDS, lambda: self._cap_now(node, chosen))
 
     def _cap_now(self, node: int, gpus: list[int]) -> None:
-        self.machines.cap[node, gpus] = self.machines.cap_set[node, gpus]
+        self.machines.cap[node, gpus] = np.minimum(self.machines.cap_set[node, gpus], self.machines.bmc_cap[node])
 
     def reset_gpus(self, node: int, gpus: Sequence[int]) -> None:
         """What the driver does for `nvidia-smi -r`: pending rows are remapped; a GPU off the bus stays lost."""
@@ -208,7 +208,8 @@ class Plant:
         if self.machines.state[node] == NodeState.RUNNING:
             self.health.reset(node, gpus)
             self.machines.last_xid[node, gpus] = 0
-            self.machines.cap_set[node, gpus] = self.machines.cap[node, gpus] = DEFAULT_CAP_WATTS
+            self.machines.cap_set[node, gpus] = DEFAULT_CAP_WATTS
+            self._cap_now(node, gpus)
 
     def reboot(self, node: int) -> None:
         """The operating system restarts itself; power stays on, so a GPU off the bus stays lost."""

@@ -216,8 +216,10 @@ class Simulation:
             plant=self.plant, node=node, guid=guid, unix_seconds_at=self.unix_seconds_at,
             lies=lambda: name in reach.lying_bmcs, seen=lambda *_: None,
         )  # fmt: skip
+        sessions = Sessions(accounts=accounts, suites=SUITES, guid=guid)
+        bmc.forget = sessions.forget_all
         server = BmcServer(
-            name=name, bmc=bmc, sessions=Sessions(accounts=accounts, suites=SUITES, guid=guid), suites=SUITES, truth=self.truth,
+            name=name, bmc=bmc, sessions=sessions, suites=SUITES, truth=self.truth,
             answers=lambda: reach.bmc(name), loses_replies=lambda: name in reach.lossy, delay_seconds=lambda: reach.delay_seconds(name),
         )  # fmt: skip
         return await self._udp(lambda: server)

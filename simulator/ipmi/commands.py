@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from simulator.instruments import seen
+from simulator.ipmi import deeds
 from simulator.ipmi.fru import inventory
 from simulator.ipmi.sensors import REPOSITORY, WATCHDOG_NUMBER, reading
 from simulator.ipmi.sessions import PRIVILEGE_OPERATOR, PRIVILEGE_USER, Session
@@ -32,11 +33,10 @@ CONTROL_VERBS = {
 }
 CHANGING = {
     (CHASSIS, 0x04): "identify", (CHASSIS, 0x06): "set_power_restore_policy", (CHASSIS, 0x08): "set_boot_options",
-    (APP, 0x02): "cold_reset", (APP, 0x03): "warm_reset", (APP, 0x22): "reset_watchdog", (APP, 0x24): "set_watchdog",
+    (APP, 0x03): "warm_reset", (APP, 0x22): "reset_watchdog", (APP, 0x24): "set_watchdog",
     (APP, 0x43): "set_user_access", (APP, 0x45): "set_user_name", (APP, 0x47): "set_user_password",
     (SENSOR, 0x26): "set_sensor_thresholds", (SENSOR, 0x28): "set_sensor_event_enable",
     (STORAGE, 0x12): "write_fru", (STORAGE, 0x44): "add_sel_entry", (STORAGE, 0x47): "clear_sel", (STORAGE, 0x49): "set_sel_time",
-    (GROUP, 0x04): "set_power_limit", (GROUP, 0x05): "activate_power_limit",
 }  # fmt: skip
 """Commands that would change something and that this BMC refuses, by name for the log."""
 LONGEST_FRU_READ = 64
@@ -61,6 +61,11 @@ class Bmc:
     sel_reservation: int = 0
     sdr_reservation: int = 0
     commands: int = field(default=0)
+    forget: Callable[[], None] = lambda: None
+    """Drops every session: what a restart does."""
+    limit_watts: int = 10_200
+    limit_active: bool = False
+    limit_correction_ms: int = 2_000
 
     # Chassis ---------------------------------------------------------------------------------------------------------
 
@@ -74,8 +79,10 @@ class Bmc:
             return self._refuse(verb, PRIVILEGE, "privilege")
         if len(data) != 1:
             return self._refuse(verb, WRONG_LENGTH, "length")
+        if verb == "soft_shutdown":
+            return deeds.shut_down(self)
         if verb not in ("power_off", "power_on"):
-            return self._refuse(verb, INVALID_FIELD, "only off and on are carried out")
+            return self._refuse(verb, INVALID_FIELD, "only off, on and a graceful end are carried out")
         lied = self.lies()
         self.seen(verb, {}, True, not lied)
         if not lied:
@@ -229,6 +236,10 @@ TABLE: Mapping[tuple[int, int], Callable[[Bmc, bytes, Session], Answer]] = {
     (STORAGE, 0x48): Bmc.sel_time,
     (GROUP, 0x01): Bmc.dcmi_capabilities,
     (GROUP, 0x02): Bmc.power_reading,
+    (APP, 0x02): deeds.cold_reset,
+    (GROUP, 0x03): deeds.get_limit,
+    (GROUP, 0x04): deeds.set_limit,
+    (GROUP, 0x05): deeds.activate_limit,
 }
 
 

@@ -95,6 +95,11 @@ class Sessions:
         """The small number from 1 on that a BMC gives an active session."""
         return list(self._active).index(session.number) + 1
 
+    def forget_all(self) -> None:
+        """As after a restart: nobody is logged in."""
+        self._active.clear()
+        self._opening.clear()
+
     def close(self, session: Session) -> None:
         self._active.pop(session.number, None)
 

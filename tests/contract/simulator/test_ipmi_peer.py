@@ -78,7 +78,6 @@ async def test_off_and_on_switch_the_host_and_are_written_down_once_each(site, i
     [
         (("power", "cycle"), "power_cycle"),
         (("power", "reset"), "hard_reset"),
-        (("power", "soft"), "soft_shutdown"),
         (("power", "diag"), "diagnostic_interrupt"),
     ],
 )
@@ -92,7 +91,6 @@ async def test_other_chassis_controls_are_refused_and_written_down(site, ipmi, t
 @pytest.mark.parametrize(
     ("command", "verb"),
     [
-        (("mc", "reset", "cold"), "cold_reset"),
         (("sel", "clear"), "clear_sel"),
         (("chassis", "policy", "always-off"), "set_power_restore_policy"),
     ],
@@ -182,3 +180,36 @@ async def test_a_bmc_without_any_supply_is_dead_and_lives_again_some_seconds_aft
     assert (await ipmi("power", "status"))[0] != 0, "it still starts"
     site.step(6)
     assert (await ipmi("power", "status"))[0] == 0
+
+
+async def test_a_graceful_end_is_obeyed_by_a_host_that_runs_and_not_by_one_that_hangs(site, ipmi, truth) -> None:
+    assert (await ipmi("power", "soft", write=True))[0] == 0
+    site.step(3)
+    assert site.plant.machines.state[1] == NodeState.RUNNING, "an operating system takes its time"
+    site.step(8)
+    assert site.plant.machines.state[1] == NodeState.OFF
+    assert (truth()[-1]["verb"], truth()[-1]["executed"]) == ("soft_shutdown", True)
+
+
+async def test_a_limit_of_the_whole_node_bites_and_is_lifted(site, ipmi) -> None:
+    draws = lambda: float(site.plant.machines.watts[1])  # noqa: E731
+    assert draws() > 7_000
+    assert (await ipmi("dcmi", "power", "set_limit", "action", "sel_logging", write=True))[0] == 0
+    assert (await ipmi("dcmi", "power", "set_limit", "limit", "5000", write=True))[0] == 0
+    site.step(5)
+    assert draws() > 7_000, "a value alone changes nothing"
+    assert (await ipmi("dcmi", "power", "activate", write=True))[0] == 0
+    site.step(5)
+    assert 4_500 < draws() <= 5_050
+    assert (await ipmi("dcmi", "power", "deactivate", write=True))[0] == 0
+    site.step(5)
+    assert draws() > 7_000
+
+
+async def test_a_bmc_that_restarts_is_silent_for_a_minute_and_its_host_runs_on(site, ipmi, truth) -> None:
+    assert (await ipmi("mc", "reset", "cold", write=True))[0] == 0
+    assert not site.plant.bmc_alive(1)
+    site.step(61)
+    assert site.plant.bmc_alive(1)
+    assert site.plant.machines.boots[1] == 0
+    assert (truth()[-1]["verb"], truth()[-1]["executed"]) == ("cold_reset", True)

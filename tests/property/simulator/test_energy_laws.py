@@ -141,23 +141,26 @@ def test_heat_is_conserved_and_no_temperature_jumps(history: list[tuple]) -> Non
         assert (np.abs(cooling.supply_celsius - supply) <= 0.5 * warming + 0.5 * 20.0 / 30.0 + 0.11).all()
 
 
+ratios = st.floats(0.0, 4.9)
+
+
 @settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(0.0, 4.9), st.floats(0.25, 30.0)), min_size=1, max_size=20),
-    st.floats(50.0, 500.0),
-)
+@given(st.lists(st.tuples(ratios, ratios, st.floats(0.25, 30.0)), min_size=1, max_size=20), st.floats(50.0, 500.0))
 def test_a_breaker_trips_no_earlier_than_its_curve_and_no_later_than_a_step_after_it(
-    loads: list[tuple[float, float]], heat: float
+    loads: list[tuple[float, float, float]], heat: float
 ) -> None:
-    curve = TripCurve(heat_to_trip_seconds=heat)
-    breakers = Breakers((1,), curve)
-    gathered = 0.0
-    for ratio, seconds in loads:
-        gathered = max(0.0, gathered + (ratio * ratio - 1.0) * seconds)
-        tripped = breakers.step(seconds, np.array([ratio]))
-        assert tripped == (gathered >= heat) or abs(gathered - heat) < 1e-6 * heat
-        if tripped:
-            return
+    breakers, gathered, closed = Breakers((2,), TripCurve(heat_to_trip_seconds=heat)), [0.0, 0.0], [True, True]
+    for first, second, seconds in loads:
+        breakers.step(seconds, np.array([first, second]))
+        for place, ratio in enumerate((first, second)):
+            if not closed[place]:
+                continue
+            gathered[place] = max(0.0, gathered[place] + (ratio * ratio - 1.0) * seconds)
+            if abs(gathered[place] - heat) < 1e-6 * heat:
+                return
+            closed[place] = gathered[place] < heat
+            assert breakers.closed[place] == closed[place]
+    assert breakers.trips == closed.count(False)
 
 
 @settings(max_examples=15, deadline=None)
