@@ -181,3 +181,15 @@ def test_jobs_that_swing_show_in_the_sites_power() -> None:
     loud = [(plant.step(0.25), float(plant.machines.watts.sum()))[1] for _ in range(40)]
     assert np.ptp(quiet) < 0.02 * np.mean(quiet)
     assert np.ptp(loud) > 0.2 * np.mean(loud)
+
+
+def test_strings_of_an_island_give_a_full_battery_nothing_however_hard_it_is_told_to_charge() -> None:
+    plant = Plant(Layout(16, 4), seed=1, settings=PlantSettings(island=True, generator_watts=1e5, bess_charge=1.0))
+    plant.settle()
+    plant.battery.self_use_watts = 0.0
+    plant.battery.charge_ratio = 1.0
+    plant.battery.command(watts=-50_000.0, enabled=True, reversion_seconds=0.0)
+    plant.step(1.0)
+    demand = float(plant.sources.demand().sum())
+    assert plant.battery.watts == 0.0
+    assert float(plant.sources.generators.watts.sum()) == pytest.approx(demand, rel=1e-9)
