@@ -91,8 +91,7 @@ class Acting:
         if facts.plan in {given.plan for given in facts.approvals} and not self._journal.state.memory.get("agreed"):
             self._journal.note(memory={**self._journal.state.memory, "agreed": facts.plan})
         budgets = facts.budgets if takes_place(proposal) else ()
-        self._journal.decided_by(intent.step, facts.evidence)
-        return self._journal.admit(intent, judgement, budgets, self._journal.state.step) or intent
+        return self._journal.admit(intent, judgement, budgets, facts.evidence) or intent
 
     async def carry_out(self, step: Step, item: Item, intent: Intent) -> Outcome:
         """From the durable intent to the durable outcome."""

@@ -37,6 +37,8 @@ class Desk:
     resumed: Callable[[], None]
     disbelieved: Callable[[str], None]
     """Hears of every command that was dropped, and why: a person is told."""
+    acknowledge: Callable[[str, str, str], bool] = lambda _incident, _owner, _comment: False
+    """An incident, who has it from here, and a comment; false where there is no such incident."""
 
     def take(self, record: Record) -> None:
         """One record of the topic: verified, seen once, carried out. Never raises for what is in it."""
@@ -82,8 +84,10 @@ class Desk:
                 self._unlock(event, actor, key.role)
             case "maintenance":
                 self._maintain(event, actor)
+            case "ack":
+                self.acknowledge(event.subject, actor, event.reason)  # a page's or an alert's is on-call's
             case _:
-                return  # acknowledgements and silences are on-call's
+                return  # silences are on-call's
 
     def _approve(self, event: CommandEvent, actor: str, role: str, now_ms: int) -> None:
         expires_at_ms = event.expires_at_ms or event.at_ms + APPROVAL_SECONDS * 1000

@@ -97,6 +97,8 @@ class Evidence:
     """How old a value may be inside the device."""
     good: bool = True
     """Quality good: only good is evidence."""
+    value: float | None = None
+    """What it said, for the decision record; gates do not read it."""
 
     def age_ms(self, now_ms: int, offset_ms: float) -> float:
         """How old what it says may be, at the worst."""

@@ -7,7 +7,7 @@ import msgspec
 from bus.events import GateResult, encode_event
 from bus.topics import REMEDIATIONS
 from remediator.attempt import Attempted
-from remediator.facts import Budget, Refusal
+from remediator.facts import Budget, Evidence, Refusal
 from remediator.gates import Judgement
 from remediator.ledger import Outgoing
 from remediator.records import Intent, Remediation, StepDone
@@ -72,14 +72,15 @@ class Journal:
         self._keep(state)
 
     def admit(
-        self, intent: Intent, judgement: Judgement, budgets: tuple[Budget, ...], step_index: int
+        self, intent: Intent, judgement: Judgement, budgets: tuple[Budget, ...], evidence: tuple[Evidence, ...] = ()
     ) -> Refusal | None:
-        """Lease, reservations, intent and state in one transaction."""
+        """Lease, reservations, intent and state in one transaction, with the samples that decided."""
+        decided = {**self.state.memory.get("evidence", {}), intent.step: [_sample(item) for item in evidence]}
         state = self.state.moved(
             Move.ADMIT,
             self._now(),
-            step=step_index,
             step_name=intent.step,
+            memory={**self.state.memory, "evidence": decided},
             verb=intent.verb.value,
             class_=f"A{intent.class_}",
             arguments=intent.arguments,
@@ -144,6 +145,17 @@ class Journal:
 
     def _now(self) -> int:
         return self._world.clock.now_ms()
+
+
+def _sample(item: Evidence) -> dict[str, Any]:
+    return {
+        "instrument": item.instrument.value,
+        "metric": item.metric,
+        "asset": str(item.asset),
+        "at_ms": item.at_ms,
+        "value": item.value,
+        "good": item.good,
+    }
 
 
 _REFUSED = frozenset({Phase.DENIED, Phase.AWAITING_APPROVAL})

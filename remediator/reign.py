@@ -30,6 +30,7 @@ from remediator.outbox import Outbox
 from remediator.own_alerts import DISBELIEVED, STUMBLED, OwnAlert
 from remediator.pages import page_reason
 from remediator.playbook import Playbook, PlaybookModes, answering
+from remediator.record import Record
 from remediator.records import Remediation
 from remediator.remedies import alerting, due, inhibited_by, wish_of
 from remediator.sight import Sight
@@ -93,7 +94,7 @@ class Reign:
                 switches=charter.switches,
                 surroundings=self._surroundings,
             ),
-            looks=Looks(self._site, charter.sight),
+            looks=Looks(self._site, charter.sight, Record(self._site, charter.clock)),
             epoch=charter.epoch,
             flush=charter.outbox.flush,
             wish=self._wish,
@@ -125,6 +126,12 @@ class Reign:
             return False
         course.approve(replace(approval, plan=approval.plan or str(course.state.memory.get("asked", ""))))
         return True
+
+    def acknowledge(self, incident_id: str, owner: str, comment: str) -> bool:
+        """A person has an incident from here."""
+        known = self.book.acknowledge(incident_id, owner, comment, self._now())
+        self.publish()
+        return known
 
     def resumed(self) -> None:
         """A person lifts every freeze; what was only observed for the ledger's sake may be done again."""

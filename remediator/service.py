@@ -215,6 +215,7 @@ class RemediatorService:
             approve=reign.approve,
             resumed=reign.resumed,
             disbelieved=reign.disbelieved,
+            acknowledge=reign.acknowledge,
         )
         for state in ledger.remediations(ended=False):
             reign.resume(state)

@@ -160,6 +160,7 @@ class Sight:
             interval_ms=signal.interval_ms,
             refresh_ms=signal.refresh_ms,
             good=quality_of(last.quality) is Quality.GOOD and not self._doubted(meter),
+            value=last.value,
         )
 
     def _doubted(self, meter: Meter) -> bool:
