@@ -132,6 +132,13 @@ class SiteRecording:
             told(second)
         self.recording.close()
 
+    def frames(self, seconds: int) -> Iterator[tuple[int, list[Record]]]:
+        """Second after second its end (Unix ms) and the frames and tables of it, written nowhere."""
+        for second in range(seconds):
+            yield self._start_ms + 1000 * (second + 1), [each for each in self._second(second) if each.topic == FRAMES]
+            self.plant.step(1.0)
+            self._workload.sweep()
+
     def _second(self, second: int) -> Iterator[Record]:
         base = self._start_ms + 1000 * second
         if second % INVENTORY_SECONDS == 0:

@@ -145,6 +145,22 @@ def storm(
     show(run(alerts=number), as_json=as_json)
 
 
+@app.command()
+def memory(
+    *,
+    nodes: Annotated[
+        int, typer.Option(help="Nodes of the simulated site, 388 series each with its racks.", min=8)
+    ] = 1_350,
+    minutes: Annotated[int, typer.Option(help="Of the site's own time.", min=1, max=240)] = 60,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Memory of the engine with the whole catalogue over a site of 524,000 series, through an hour of its own time."""
+    from hallkeeper.bench.memory import run
+
+    show(run(nodes=nodes, minutes=minutes, seed=seed), as_json=as_json)
+
+
 def expect(against: str | None, *names: str) -> None:
     """Refuse a peer that this bench does not know."""
     if against is not None and against not in names:

@@ -8,6 +8,8 @@ from rules.window.streams import FIRST_SLOTS, Streams
 
 LOOK_EVERY: Final = 4
 """Samples between two looks; as many are kept in reserve."""
+SHORTEST_INTERVAL_MS: Final = 100
+"""A source that sends faster than this does not get deeper rings for it: a runaway must not eat the memory of all."""
 GUESSED_INTERVAL_MS: Final = 5_000
 """Interval from which the first number of slots follows; a stream that is faster deepens its rings as it goes."""
 

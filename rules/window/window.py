@@ -13,7 +13,7 @@ from rules.rollups.keep import Rollups
 from rules.window import registry
 from rules.window.account import Counts, Taken
 from rules.window.board import Block, Board, Pattern
-from rules.window.depth import GUESSED_INTERVAL_MS, first_slots, shallow
+from rules.window.depth import GUESSED_INTERVAL_MS, SHORTEST_INTERVAL_MS, first_slots, shallow
 from rules.window.layouts import Layout, Part, assign, derive
 from rules.window.needs import Needs
 from rules.window.patterns import Patterns
@@ -26,12 +26,9 @@ from rules.window.taking import take_all
 from rules.window.together import FEW, NO_ROWS, Together
 from rules.window.writing import insert, states_of, write, write_marked
 
-GIBIBYTE: Final = 1 << 30
-LIMIT_BYTES: Final = 3 * GIBIBYTE
+LIMIT_BYTES: Final = 3 << 30
 """What the rings may hold together (design section 4: 3 GB at 500,000 series)."""
 _FLOAT64: Final = np.dtype("<f8")
-_SHORTEST_INTERVAL_MS: Final = 100
-"""A source that sends faster than this does not get deeper rings for it: a runaway must not eat the memory of all."""
 
 
 class Window:
@@ -70,6 +67,11 @@ class Window:
     def nbytes(self) -> int:
         """Memory of all arrays."""
         return self.streams.nbytes + self.board.nbytes + sum(ring.nbytes for ring in self._rings.values())
+
+    @property
+    def rings(self) -> list[Ring]:
+        """The rings, each with its depth."""
+        return list(self._rings.values())
 
     @property
     def series(self) -> int:
@@ -215,11 +217,10 @@ class Window:
         return self.nbytes - ring.nbytes + ring.bytes_with(rows) <= self._limit_bytes
 
     def _ring(self, slots: int) -> Ring:
-        ring = self._rings.get(slots)
-        if ring is None:
-            ring = self._rings[slots] = Ring(slots)
+        if slots not in self._rings:
+            self._rings[slots] = Ring(slots)
         self.streams.deepen(slots)
-        return ring
+        return self._rings[slots]
 
     def _derive(self, layout: Layout) -> None:
         if not layout.blocks:
@@ -244,7 +245,7 @@ class Window:
         ring, slots = part.ring, part.ring.slots * 2
         blocks = [block for block in layout.blocks if block.ring is ring and oldest > at - block.depth_ms]
         rows = sum(block.size for block in blocks)
-        runaway = slots * _SHORTEST_INTERVAL_MS > 4 * part.depth_ms
+        runaway = slots * SHORTEST_INTERVAL_MS > 4 * part.depth_ms
         if runaway or self.nbytes + Ring(slots).bytes_with(rows) > self._limit_bytes:
             for block in blocks:
                 self.counts.shortened[block.name] = at
