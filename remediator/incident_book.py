@@ -105,8 +105,15 @@ class IncidentBook:
             explains(cause, alert, self._site) for cause in incident.active if is_cause(cause, self._site)
         )
 
-    def _opened(self, alert: Symptom, now_ms: int) -> Incident:
+    def _fresh_id(self, alert: Symptom) -> str:
+        """Derived, and never that of an incident that was taken in: its remediations have been, under their own ids."""
         incident_id = derived_id("incident", alert.alert_id, alert.since_ms)
+        while incident_id in self._parents:
+            incident_id = derived_id("incident", incident_id, "let go")
+        return incident_id
+
+    def _opened(self, alert: Symptom, now_ms: int) -> Incident:
+        incident_id = self._fresh_id(alert)
         incident = Incident(
             incident_id=incident_id,
             root=alert.asset,

@@ -234,3 +234,18 @@ def test_a_symptom_that_is_taken_in_at_once_is_never_told(site: Site) -> None:
     (told,) = book.changes(T0 + 3_000)
     assert told.root == "pdu-r01-a"
     assert len(told.alerts) == 2
+
+
+def test_what_is_let_go_is_another_incident_so_that_no_remediation_ever_has_the_id_of_an_earlier_one(
+    site: Site,
+) -> None:
+    book = Book(site)
+    book.fire("NodeHung", asset="dgx-001")
+    first = book.one().incident_id
+    book.fire("PduFeedLost", 2, asset="pdu-r01-a")
+    assert book.taken_in(first)
+    book.fire("PduFeedLost", 10, state="resolved", asset="pdu-r01-a")
+    book.quiet(140)
+    again = {incident.incident_id for incident in book.open if "NodeHung" in {a.alertname for a in incident.active}}
+    assert again
+    assert first not in again
