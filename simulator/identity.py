@@ -3,6 +3,9 @@
 import hashlib
 import uuid
 
+DRIVER_VERSION = "580.105.08"
+"""NVIDIA driver that the site begins with."""
+
 
 def derived_uuid(*parts: object) -> uuid.UUID:
     """A random-looking UUID (version 4 bits) that is always the same for the same parts."""

@@ -15,6 +15,7 @@ from simulator.battery import Battery
 from simulator.cooling import Cooling
 from simulator.fabric import Fabric
 from simulator.gpuhealth import GpuHealth
+from simulator.identity import DRIVER_VERSION
 from simulator.layout import GPUS, Layout
 from simulator.logs import NodeEvent, SelRecord, sxid_event, watchdog_record, xid_event
 from simulator.machines import DEFAULT_CAP_WATTS, RUNNING, Machines, NodeState
@@ -73,6 +74,7 @@ class Plant:
         """How jobs get on, by `namespace/name`; the workload fills it."""
         self.poisoned: set[str] = set()
         """Jobs that crash every host that runs them."""
+        self.driver_versions = [DRIVER_VERSION] * layout.node_count
         self.clock_offset_seconds: NDArray[np.float64] = np.zeros(layout.node_count)
         """How far each node's clock is off."""
         count = layout.node_count

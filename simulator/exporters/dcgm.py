@@ -6,12 +6,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.identity import gpu_uuid, pci_bus_id
+from simulator.identity import DRIVER_VERSION, gpu_uuid, pci_bus_id
 from simulator.instruments import seen
 from simulator.machines import SLOWDOWN_CELSIUS
 from simulator.plant import Plant
 
-DRIVER = "580.105.08"
+DRIVER = DRIVER_VERSION
+"""On nodes where nobody has rolled out another."""
 FRAMEBUFFER_MIB = 81_559
 FIELDS: tuple[tuple[str, str, str], ...] = (
     ("DCGM_FI_DEV_SM_CLOCK", "gauge", "SM clock frequency (in MHz)."),
@@ -76,11 +77,11 @@ WHOLE = frozenset(range(len(FIELDS))) - {4, 20, 21, 22}
 
 
 @lru_cache(maxsize=4096)
-def _template(node: str, gpus: tuple[int, ...]) -> str:
+def _template(node: str, driver: str, gpus: tuple[int, ...]) -> str:
     """The page with a place for each value, field by field, GPU by GPU."""
     labels = {
         gpu: f'gpu="{gpu}",UUID="{gpu_uuid(node, gpu)}",pci_bus_id="{pci_bus_id(gpu)}",device="nvidia{gpu}",'
-        f'modelName="NVIDIA H100 80GB HBM3",Hostname="{node}",DCGM_FI_DRIVER_VERSION="{DRIVER}"'
+        f'modelName="NVIDIA H100 80GB HBM3",Hostname="{node}",DCGM_FI_DRIVER_VERSION="{driver}"'
         for gpu in gpus
     }
     lines: list[str] = []
@@ -141,6 +142,6 @@ class DcgmExporter:
         if self._tick != self._plant.tick:
             self._tick = self._plant.tick
             present = np.flatnonzero(self._plant.machines.present[self._node])
-            template = _template(self._name, tuple(present.tolist()))
+            template = _template(self._name, self._plant.driver_versions[self._node], tuple(present.tolist()))
             self._page = (template % tuple(values(self._plant, self._node)[:, present].ravel().tolist())).encode()
         return self._page

@@ -29,6 +29,4 @@ HOUSE: Mapping[str, Kind] = {
     "clock-jump": _house("the wall clock of a part jumps by so many seconds", Argument(
         name="seconds", default=300.0, low=-86_400.0, high=86_400.0, meaning="by how much")),
     "disk-full": _house("a part cannot write to its disk"),
-    "common-rollout": _house("nodes named by `nodes` got one driver version in the last hour",
-                             Argument(name="version", default="580.126.01", meaning="the driver")),
 }  # fmt: skip

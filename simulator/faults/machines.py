@@ -147,6 +147,19 @@ def _clock(reach: Reach, targets: tuple[str, ...], settings: Settings) -> Heal:
     return heal
 
 
+def _rollout(reach: Reach, targets: tuple[str, ...], settings: Settings) -> Heal:
+    nodes, versions = nodes_of(reach, targets), reach.plant.driver_versions
+    before = [versions[node] for node in nodes]
+    for node in nodes:
+        versions[node] = str(settings["version"])
+
+    def heal() -> None:
+        for node, version in zip(nodes, before, strict=True):
+            versions[node] = version
+
+    return heal
+
+
 def _poison(reach: Reach, targets: tuple[str, ...], _: Settings) -> Heal:
     _jobs(reach, targets)
     reach.plant.poisoned |= set(targets)
@@ -191,6 +204,8 @@ MACHINES: Mapping[str, Kind] = {
         Argument(name="flow", default=1.0, low=0.0, high=1.0, meaning="of its flow"),
         Argument(name="resistance", default=1.0, low=0.5, high=20.0, meaning="of its thermal resistance")),
     "straggler": _of_nodes("a node computes more slowly", _straggler, SLOWER),
+    "driver-rollout": _of_nodes("nodes run another version of the GPU driver", _rollout, Argument(
+        name="version", default="580.126.01", meaning="which")),
     "clock-offset": _of_nodes("a node's clock is wrong", _clock, Argument(
         name="seconds", default=300.0, low=-86_400.0, high=86_400.0, meaning="by how much")),
     "poisoned-job": Kind(meaning="a job crashes every host that starts a rank of it", on=Target.JOB, begin=_poison),
