@@ -18,8 +18,8 @@ from rules.labels import LabelTable
 from rules.promql.node import Node
 from rules.promql.passes import Pass
 from rules.promql.plan import Planner
-from rules.promql.sheets.form import form, selects
-from rules.promql.sheets.plan import SheetPlanner
+from rules.promql.sheets.form import form
+from rules.promql.sheets.plan import Lie, SheetPlanner
 from rules.promql.sheets.sheet import Sheet, SheetNode, same_tables
 from rules.promql.tree import Type, type_of
 from rules.promql.vector import Vector
@@ -140,21 +140,14 @@ class Bands:
         self, now: Pass, band: Sequence[tuple[int, AlertEvaluator]]
     ) -> Iterable[list[tuple[int, AlertEvaluator]]]:
         """Rules whose series lie alike, as many together as a sheet takes, in the order of their series."""
-        alike: dict[tuple[Hashable, ...], list[tuple[int, tuple[int, AlertEvaluator]]]] = {}
-        widths: dict[tuple[Hashable, ...], int] = {}
+        alike: dict[Hashable, list[tuple[Lie, tuple[int, AlertEvaluator]]]] = {}
         for member in band:
-            leaves = [self._planner.leaf(tree) for tree in selects(member[1].rule.tree)]
-            for leaf in leaves:
-                leaf.refresh(now)
-            key = tuple(leaf.key for leaf in leaves)
-            if None in key:
-                continue
-            widths[key] = max((leaf.labels.size for leaf in leaves if leaf.labels is not None), default=1)
-            start = leaves[0].block.start if leaves else 0
-            alike.setdefault(key, []).append((start, member))
-        for key, found in alike.items():
-            size = max(CELLS // max(widths[key], 1), 1)
-            members = [member for _, member in sorted(found, key=lambda each: each[0])]
+            lie = self._planner.lie(member[1].rule.tree, now)
+            if lie is not None:
+                alike.setdefault(lie.key, []).append((lie, member))
+        for found in alike.values():
+            size = max(CELLS // max(found[0][0].rows, 1), 1)
+            members = [member for _, member in sorted(found, key=lambda each: each[0].start)]
             for begin in range(0, len(members), size):
                 if len(members[begin : begin + size]) > 1:
                     yield members[begin : begin + size]

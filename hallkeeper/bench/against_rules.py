@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,39 +22,76 @@ WARM_SECONDS: Final = 70
 BASELINE_WARM_SECONDS: Final = 15
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What Prometheus did in the measured time."""
+
+    cpu_seconds: float
+    iterations: float
+    """Evaluations of the group."""
+    active_alerts: float
+    """Pending or firing, on average."""
+
+
 def prometheus(
     rules: Path, seconds: float, seed: int, evaluations_a_pass: int, ours: Mapping[str, object]
 ) -> dict[str, object]:
-    """Prometheus scrapes the pages and evaluates every second, twice: with the rules, and without them."""
-    with load_process("hallkeeper.bench.load_rules", "--seed", str(seed)) as load:
-        port = int(load["port"])
-        baseline, _ = _measured(port, None, BASELINE_WARM_SECONDS, seconds)
-        with_rules, iterations = _measured(port, rules, WARM_SECONDS, seconds)
-    cpu = max(with_rules - baseline, 1e-9)
-    rate = evaluations_a_pass * iterations / cpu
-    own = ours["series_evaluations_per_cpu_second"]
-    assert isinstance(own, int)
+    """Prometheus scrapes the pages and evaluates every second: without rules, with them, and with them while nothing jumps."""
+    with _pages(seed) as port:
+        baseline = _measured(port, None, BASELINE_WARM_SECONDS, seconds)
+        usual = _measured(port, rules, WARM_SECONDS, seconds)
+    with _pages(seed, "--calm") as port:
+        calm = _measured(port, rules, WARM_SECONDS, seconds)
     return {
         "against": "prometheus",
         "against_version": _version(),
-        "against_per_cpu_second": round(rate),
-        "against_passes": round(iterations),
-        "against_cpu_seconds": round(cpu, 3),
-        "against_baseline_cpu_seconds": round(baseline, 3),
-        "ratio": round(own / rate, 3),
+        "against_passes": round(usual.iterations),
+        "against_baseline_cpu_seconds": round(baseline.cpu_seconds, 3),
+        **_compared("", usual, baseline, evaluations_a_pass, ours),
+        **_compared("_without_alerts", calm, baseline, evaluations_a_pass, ours),
     }
 
 
-def _measured(pages: int, rules: Path | None, warm_seconds: float, seconds: float) -> tuple[float, float]:
-    """CPU-seconds and group evaluations within the measured time."""
+def _compared(
+    suffix: str, theirs: _Run, baseline: _Run, evaluations_a_pass: int, ours: Mapping[str, object]
+) -> dict[str, object]:
+    """One load: their CPU for rules, what it did, and the ratio to ours."""
+    cpu = max(theirs.cpu_seconds - baseline.cpu_seconds, 1e-9)
+    rate = evaluations_a_pass * theirs.iterations / cpu
+    own = ours[f"series_evaluations_per_cpu_second{suffix}"]
+    assert isinstance(own, int)
+    return {
+        f"against_per_cpu_second{suffix}": round(rate),
+        f"against_cpu_seconds{suffix}": round(cpu, 3),
+        f"against_active_alerts{suffix}": round(theirs.active_alerts, 1),
+        f"ratio{suffix}": round(own / rate, 3),
+    }
+
+
+@contextmanager
+def _pages(seed: int, *words: str) -> Iterator[int]:
+    with load_process("hallkeeper.bench.load_rules", "--seed", str(seed), *words) as load:
+        yield int(load["port"])
+
+
+def _measured(pages: int, rules: Path | None, warm_seconds: float, seconds: float) -> _Run:
+    """CPU-seconds and group evaluations within the measured time; alerts are counted before it and after it."""
     with tempfile.TemporaryDirectory(prefix="hallkeeper-bench-") as folder:
         config = Path(folder) / "prometheus.yaml"
         config.write_text(_config(pages, rules))
         with _running(config, Path(folder) / "data") as (pid, port):
             time.sleep(warm_seconds)
+            before = _active(port)
             cpu, passes = cpu_of(pid), _iterations(port)
             time.sleep(seconds)
-            return cpu_of(pid) - cpu, _iterations(port) - passes
+            cpu, passes = cpu_of(pid) - cpu, _iterations(port) - passes
+            return _Run(cpu_seconds=cpu, iterations=passes, active_alerts=(before + _active(port)) / 2)
+
+
+def _active(port: int) -> int:
+    """Alerts pending or firing."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/alerts", timeout=5) as page:
+        return len(json.load(page)["data"]["alerts"])
 
 
 def _config(pages: int, rules: Path | None) -> str:

@@ -28,6 +28,8 @@ class Fed:
     points: int = 0
     frames: int = 0
     transitions: int = 0
+    active: int = 0
+    """Alerts pending or firing, summed over the passes."""
     append_cpu_seconds: float = 0.0
     pass_cpu_seconds: list[float] = field(default_factory=list)
 
@@ -35,6 +37,11 @@ class Fed:
     def evaluate_cpu_seconds(self) -> float:
         """Of all passes."""
         return sum(self.pass_cpu_seconds)
+
+    @property
+    def active_alerts(self) -> float:
+        """How many were pending or firing on average."""
+        return self.active / max(self.passes, 1)
 
     @property
     def median_pass_seconds(self) -> float:
@@ -64,6 +71,7 @@ def messages_of(stream: load.Load, seconds: int) -> Iterator[IO[bytes]]:
         "seconds": seconds,
     }
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    words += ["--calm"] if stream.calm else []
     with subprocess.Popen(
         [sys.executable, "-m", "hallkeeper.bench.load_rules", *words], stdout=subprocess.PIPE
     ) as process:
@@ -79,6 +87,7 @@ def _second(engine: Engine, messages: Sequence[bytes], at_ms: int, measured: Fed
     measured.transitions += len(engine.evaluate(at_ms))
     evaluated = time.process_time()
     measured.passes += 1
+    measured.active += len(engine.open)
     measured.frames += len(messages)
     measured.points += engine.window.counts.points - points
     measured.append_cpu_seconds += appended - began

@@ -49,6 +49,8 @@ class Load:
     """Of frames in which one counter starts again."""
     missing_share: float = 0.0
     """Of values that are missing: their series ends, and is back with the next frame."""
+    calm: bool = False
+    """Whether no series jumps, so that no alert is ever active."""
 
 
 def metric(number: int) -> str:
@@ -97,8 +99,8 @@ class Values:
         self._answers = [0] * load.nodes
         self._flapping = [
             [number * GPUS + number % GPUS for number in range(METRICS) if number * 7 % NODES == node]
-            for node in range(load.nodes)
-        ]
+            for node in ([] if load.calm else range(load.nodes))
+        ] or [[]] * load.nodes
 
     def next(self, node: int) -> Floats:
         """The node's next answer: every value has changed."""
@@ -170,9 +172,9 @@ def head_of(name: str, labels: dict[str, str], left_out: frozenset[str]) -> str:
     return name + "{" + ",".join(f'{label}="{text}"' for label, text in labels.items() if label not in left_out) + "} "
 
 
-async def serve(seed: int) -> None:
+async def serve(seed: int, *, calm: bool) -> None:
     """Pages for Prometheus: one path a node, one for the jobs."""
-    values, scraped = Values(Load(seed=seed)), frozenset({"job", "instance"})
+    values, scraped = Values(Load(seed=seed, calm=calm)), frozenset({"job", "instance"})
     heads = [[head_of(name, labels, scraped) for name, labels in series_of(node)] for node in range(NODES)]
     job_page = "".join(head_of(name, labels, scraped) + "1\n" for name, labels in jobs())
 
@@ -202,15 +204,20 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=NODES)
     parser.add_argument("--reset-share", type=float, default=RESET_SHARE)
     parser.add_argument("--missing-share", type=float, default=0.0)
+    parser.add_argument("--calm", action="store_true", help="no series jumps: no alert is ever active")
     given = parser.parse_args()
     if given.seconds:
         load = Load(
-            seed=given.seed, nodes=given.nodes, reset_share=given.reset_share, missing_share=given.missing_share
+            seed=given.seed,
+            nodes=given.nodes,
+            reset_share=given.reset_share,
+            missing_share=given.missing_share,
+            calm=given.calm,
         )
         feed(load, given.seconds)
         time.sleep(0.1)
     else:
-        asyncio.run(serve(given.seed))
+        asyncio.run(serve(given.seed, calm=given.calm))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """From expressions of one form to a sheet's plan."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
 from rules.labels import METADATA
 from rules.promql.functions import labels_if_absent
+from rules.promql.passes import Pass
 from rules.promql.plan import Planner
 from rules.promql.rates import RATES, Rate
 from rules.promql.sheets.absence import AbsentSheet
 from rules.promql.sheets.aggregate import STACKED, AggregateSheet
 from rules.promql.sheets.arithmetic import EXACT, OF_ONE, OfOne, Scalars, WithScalars
+from rules.promql.sheets.form import selects
 from rules.promql.sheets.leaf import Leaf
 from rules.promql.sheets.match import MatchSheet, SetSheet
 from rules.promql.sheets.rate import RateSheet
@@ -35,6 +38,18 @@ from rules.window.needs import RAW_MS
 _COMPARISONS: Final = frozenset({"==", "!=", ">", "<", ">=", "<="})
 
 
+@dataclass(frozen=True, slots=True)
+class Lie:
+    """How the series of an expression lie in the window."""
+
+    key: Hashable
+    """Equal for expressions of one form that can be evaluated as one sheet."""
+    rows: int
+    """The most that one of its selectors takes."""
+    start: int
+    """Where the first one's are on the board."""
+
+
 class SheetPlanner:
     """Compiles expressions of one form, all of them at once; what sheets have in common is computed once a pass."""
 
@@ -50,6 +65,17 @@ class SheetPlanner:
         if found is None:
             found = self._leaves[tree] = Leaf(tree)
         return found
+
+    def lie(self, tree: Tree, now: Pass) -> Lie | None:
+        """How an expression's series lie now; None where one of its metrics has none."""
+        leaves = [self.leaf(each) for each in selects(tree)]
+        for leaf in leaves:
+            leaf.refresh(now)
+        key = tuple(leaf.key for leaf in leaves)
+        if None in key:
+            return None
+        rows = max((leaf.labels.size for leaf in leaves if leaf.labels is not None), default=1)
+        return Lie(key, rows, leaves[0].block.start if leaves else 0)
 
     def node(self, trees: tuple[Tree, ...]) -> SheetNode:
         """The node of vectors of one form, the one that is there already where it was planned."""
