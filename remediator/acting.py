@@ -17,6 +17,7 @@ from remediator.journal import Journal
 from remediator.outcomes import Cancelled, Outcome, Succeeded
 from remediator.plans import Item, NoDevice, intent_for, items_of, proposal_for
 from remediator.playbook import Playbook, Step
+from remediator.proof import Verdict
 from remediator.records import Intent, Remediation, StepDone
 from remediator.transitions import Move
 from remediator.verbs import TRAITS, Plane, Verb
@@ -135,6 +136,8 @@ class Acting:
 
     def _conclude(self, intent: Intent, item: str, attempted: Attempted) -> Outcome:
         self._journal.conclude(intent, attempted, item=item, **self._lessons(intent, attempted))
+        if intent.verb is Verb.OUTLET_OFF and attempted.finding.verdict is Verdict.CONTRADICTED:
+            self._world.distrust(intent, attempted.finding.text)
         return attempted.outcome
 
     def _lessons(self, intent: Intent, attempted: Attempted) -> dict[str, Any]:

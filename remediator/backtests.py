@@ -16,6 +16,7 @@ from fleet.settings import Settings
 from remediator.playbook import Playbook
 from remediator.playbook_loader import playbook_hash
 from remediator.rule_texts import rule_texts
+from remediator.wiring import QUARANTINE, Quarantine
 
 T = TypeVar("T")
 BACKTESTS = "backtests.json"
@@ -45,7 +46,7 @@ def may_enforce(site: Site, playbooks: Sequence[Playbook], settings: Settings) -
         return {book.playbook: True for book in playbooks}
     tested = _read(settings.data / BACKTESTS, dict[str, Backtest]) or {}
     commissioning = _read(settings.data / COMMISSIONED, Commissioning)
-    wired = commissioning is not None and _wired(commissioning, site)
+    wired = commissioning is not None and _wired(commissioning, site, _doubted(settings))
     rules = rule_texts(settings)
     return {book.playbook: wired and _tested(book, tested, rules) for book in playbooks}
 
@@ -57,14 +58,24 @@ def _tested(book: Playbook, tested: Mapping[str, Backtest], rules: Mapping[str, 
     return found is not None and len(texts) == len(book.rules) and found.hash == playbook_hash(book, dict(texts))
 
 
-def _wired(commissioning: Commissioning, site: Site) -> bool:
-    """Every outlet that feeds a node was proven to feed that node."""
+def _doubted(settings: Settings) -> frozenset[str] | None:
+    """Outlets whose wiring was shown wrong since; None where that cannot be read."""
+    try:
+        return frozenset(Quarantine(settings.data).outlets())
+    except (OSError, msgspec.MsgspecError) as error:
+        log.error("not believed", file=QUARANTINE, why=str(error))
+        return None
+
+
+def _wired(commissioning: Commissioning, site: Site, doubted: frozenset[str] | None) -> bool:
+    """Every outlet that feeds a node was proven to feed that node, and nothing has shown otherwise since."""
     mapping = {
         str(outlet.id): str(node.id)
         for node in site.assets.values()
         for outlet in (site.graph.outlets_of(node.id) if node.kind.value == "node" else ())
     }
-    return all(commissioning.outlets.get(outlet) == node for outlet, node in mapping.items())
+    proven = all(commissioning.outlets.get(outlet) == node for outlet, node in mapping.items())
+    return proven and doubted is not None and not doubted & set(mapping)
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

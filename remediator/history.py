@@ -18,9 +18,10 @@ RATE_PER_MINUTE = {
     ActionClass.A1: 60,
     ActionClass.A2: 50,
     ActionClass.A3: 6,
-    ActionClass.A4: 1,
+    ActionClass.A4: 30,
 }
-"""Sends of a class a minute: A3 is three cycles of off and on (defaults to tune)."""
+"""Sends of a class a minute: A3 is three cycles of off and on; A4 is a rack's machines one by one, two seconds apart, so that
+their inrush never adds up, and one at a time. How many racks is the blast radius's business (defaults to tune)."""
 CAPS_PER_MINUTE = 12_000
 """Caps are the fast remedy of the protective lane: 200 a second."""
 SCHEDULER_CONCURRENCY = 16

@@ -14,6 +14,7 @@ from remediator.causes import FREEZE, Symptom
 DISBELIEVED = "CommandNotBelieved"
 OBSERVING = "RemediatorObserves"
 STUMBLED = "RemediationStumbled"
+MISWIRED = "OutletMappingWrong"
 
 
 @dataclass(frozen=True, slots=True)

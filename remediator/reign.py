@@ -27,17 +27,18 @@ from remediator.journal import outgoing
 from remediator.ledger import Ledger, Outgoing
 from remediator.looks import Looks
 from remediator.outbox import Outbox
-from remediator.own_alerts import DISBELIEVED, STUMBLED, OwnAlert
+from remediator.own_alerts import DISBELIEVED, MISWIRED, STUMBLED, OwnAlert
 from remediator.pages import page_reason
 from remediator.playbook import Playbook, PlaybookModes, answering
 from remediator.record import Record
-from remediator.records import Remediation
+from remediator.records import Intent, Remediation
 from remediator.remedies import alerting, due, inhibited_by, wish_of
 from remediator.sight import Sight
 from remediator.standstill import Standstill
 from remediator.switches import Switches
 from remediator.transitions import Move, Phase
 from remediator.verbs import Lane
+from remediator.wiring import Quarantine
 from remediator.world import Wish, World
 
 DISBELIEF_MS = 600_000
@@ -98,6 +99,7 @@ class Reign:
             epoch=charter.epoch,
             flush=charter.outbox.flush,
             wish=self._wish,
+            distrust=self._distrust,
             told=self._told,
             alerting=lambda state: alerting(state, self.book),
         )
@@ -145,6 +147,13 @@ class Reign:
         )
 
     # asked by courses
+
+    def _distrust(self, intent: Intent, why: str) -> None:
+        """An outlet that is off by its own word and still feeds something: nothing more is switched by that mapping."""
+        outlet = AssetId(f"{intent.device}#{intent.arguments.get('outlet')}")
+        Quarantine(self._charter.switches.data).add([outlet], why, self._now())
+        text = f"{outlet} does not feed {intent.target} as the inventory says: {why}"
+        self.standstill.say(OwnAlert(MISWIRED, outlet, text, nodes=(intent.target,)), self._now())
 
     def _told(self, state: Remediation, gate: str) -> None:
         if gate:

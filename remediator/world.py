@@ -9,7 +9,7 @@ from remediator.attempt import Bench
 from remediator.fact_source import FactSource
 from remediator.ledger import Ledger
 from remediator.looks import Looks
-from remediator.records import Remediation
+from remediator.records import Intent, Remediation
 from remediator.transitions import Move
 
 
@@ -40,5 +40,7 @@ class World:
     wish: Callable[[Remediation], Wish | None]
     told: Callable[[Remediation, str], None]
     """Hears every new state, and which gate refused it ("" where none did)."""
+    distrust: Callable[[Intent, str], None] = lambda _intent, _why: None
+    """Hears of an outlet that said "off" while watts still flowed behind it: its wiring is not what the inventory says."""
     alerting: Callable[[Remediation], bool] = lambda _state: True
     """Whether the alert that asked for the remedy still fires."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from devices.orders import Order, Remember, Settler, State, Verdict, Writer
@@ -22,6 +23,7 @@ from remediator.actuator.scope import endpoint_of, lock_name
 from remediator.actuator_client import Answer, IntentMessage
 from remediator.switches import Switches
 from remediator.verbs import Lane
+from remediator.wiring import QUARANTINE, Quarantine
 
 MOST_ACTS = 256
 """Acts under way at once; more are refused, not queued."""
@@ -57,6 +59,7 @@ class Actuator:
         self._lane = lane
         self._clock = clock
         self._switches = Switches(data)
+        self._quarantine = Quarantine(data)
         self._epoch = EpochFile(data / f"epoch-{lane}")
         self._locks = AssetLocks(data / "locks", clock)
         self._journal = Journal(data / f"actuator-{lane}.sqlite", connect)
@@ -220,10 +223,20 @@ class Actuator:
             stop=self._switches.stop(),
             lockouts=self._switches.lockouts(),
             boottime_ns=self._clock.boottime_ns(),
+            doubted=self._doubted(),
         )
         why = refusal(message, self.site, situation)
         if why is not None:
             raise Refused(why)
+
+    def _doubted(self) -> frozenset[str]:
+        """Outlets that are not believed. Raises `Refused` where that cannot be read."""
+        try:
+            return frozenset(self._quarantine.outlets())
+        except (OSError, msgspec.MsgspecError) as error:
+            raise Refused(
+                f"{QUARANTINE} cannot be read ({error}), try mending it: nothing is sent meanwhile"
+            ) from error
 
     def _reached(self, act: Act, state: State) -> None:
         act.reached(state, self._clock)

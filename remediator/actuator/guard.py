@@ -1,6 +1,6 @@
 """Whether an intent may go to its device at all: a chain of pure refusals, asked again for every intent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from devices.orders import in_time
@@ -21,6 +21,8 @@ class Situation:
     stop: Stop
     lockouts: Sequence[Lockout]
     boottime_ns: int
+    doubted: Collection[str] = ()
+    """Outlets whose wiring was shown wrong."""
 
 
 def refusal(message: IntentMessage, site: Site, now: Situation) -> str | None:
@@ -46,6 +48,9 @@ def _forbidden(message: IntentMessage, site: Site, now: Situation) -> str | None
     held = locks(now.lockouts, reach(message, site))
     if held:
         return f"{held[0].asset} is locked out by {held[0].actor}: {held[0].reason}"
+    outlet = f"{message.asset}#{message.arguments.get('outlet')}"
+    if message.verb == "outlet_off" and outlet in now.doubted:
+        return f"{outlet} does not feed what the inventory says, try hallkeeper commission for it"
     protected = protected_in(message, site)
     if protected is not None:
         return f"{protected} is protected and never switched"

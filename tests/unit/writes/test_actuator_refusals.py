@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from devices.orders import State
+from fleet.model import AssetId
 from remediator.verbs import Lane
+from remediator.wiring import QUARANTINE, Quarantine
 from tests.faults.write_lab import Lab, all_of, ask
 from tests.faults.write_site import intent, lock_out
 
@@ -146,3 +148,17 @@ async def test_a_secret_that_others_can_read_is_not_used(lab: Lab) -> None:
         answers = await ask(actuator, intent("i1"))
     assert answers[-1].state is State.NOT_SENT
     assert "0644" in answers[-1].text
+
+
+async def test_an_outlet_whose_wiring_was_shown_wrong_is_switched_on_again_and_off_no_more(lab: Lab) -> None:
+    Quarantine(lab.data).add([AssetId("pdu-a#1")], "watts still flow", 5)
+    async with lab.actuator() as actuator:
+        off = (await ask(actuator, intent("i1", asset="pdu-a", verb="outlet_off", arguments={"outlet": "1"})))[-1]
+        other = (await ask(actuator, intent("i2", asset="pdu-a", verb="outlet_off", arguments={"outlet": "2"})))[-1]
+        back = (await ask(actuator, intent("i3", asset="pdu-a", verb="outlet_on", arguments={"outlet": "1"})))[-1]
+        (lab.data / QUARANTINE).write_text("{")
+        blind = (await ask(actuator, intent("i4", asset="pdu-a", verb="outlet_off", arguments={"outlet": "2"})))[-1]
+    assert (off.state, blind.state) == (State.NOT_SENT, State.NOT_SENT)
+    assert "hallkeeper commission" in off.text
+    assert other.state is not State.NOT_SENT
+    assert back.state is not State.NOT_SENT
