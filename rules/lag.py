@@ -18,12 +18,15 @@ class Lag:
         self._behind: dict[tuple[str, int], int] = {}
         self._last_ms = now_ms
         self._unreachable = False
+        self._stalled = False
+        """Records wait and none are given out."""
 
     def took(self, records: Sequence[Record], now_ms: int) -> None:
         """Records have come."""
         self._unreachable = False
         if records:
             self._last_ms = now_ms
+            self._stalled = False
             newest = {(record.topic, record.partition): record.at_ms for record in records}
             self._behind = {place: now_ms - at_ms for place, at_ms in newest.items()}
         else:  # an empty answer: nothing waits
@@ -33,6 +36,7 @@ class Lag:
         """What the bus says of its backlog; None when it does not answer."""
         self._last_ms = now_ms
         self._unreachable = records_behind is None
+        self._stalled = bool(records_behind)
 
     def quiet(self, now_ms: int) -> bool:
         """Whether it is time to ask."""
@@ -46,4 +50,4 @@ class Lag:
     @property
     def lagging(self) -> bool:
         """Whether rules on absence are to be left out."""
-        return self._unreachable or self.milliseconds > LAGGING_MS
+        return self._unreachable or self._stalled or self.milliseconds > LAGGING_MS

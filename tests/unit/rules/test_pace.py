@@ -293,3 +293,14 @@ def test_sequences_stay_small() -> None:
         assert sequences.add("s", 1, sequence)
     (seen,) = sequences._sources["s"].values()
     assert len(seen.firsts) <= 64
+
+
+def test_a_bus_that_gives_nothing_out_while_records_wait_lags_however_quietly_it_does_so() -> None:
+    lag = Lag(0)
+    lag.took([], 3_000)
+    lag.asked(7, 3_000)
+    assert lag.lagging
+    lag.took([], 3_500)
+    assert lag.lagging
+    lag.asked(0, 6_500)
+    assert not lag.lagging
