@@ -1,36 +1,36 @@
 """How long from a frame on the bus to the alert event on it: the real rule service over the embedded bus at a site's load.
 
 Another process publishes the frames of 1,638 nodes (524,160 series, each every five seconds); the 200 rules of the mix
-are judged by the service. Counted are events that a frame caused: an alert that began or ended. Both times are the bus's
-own, at which it accepted the node's last frame before the event, and the event.
+are judged by the service. Counted are events that a frame caused: an alert that began or ended. A frame's time is when its
+publisher gave it to the bus, an event's when the bus has accepted it; between them lie the frame's commit and reading
+(`to_read`), the wait for a pass (`read_to_pass`), the pass with its templates (`pass_to_publish`), the event's commit
+(`publish_to_accepted`).
 """
 
 import argparse
 import asyncio
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
 import tempfile
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from bus.events import AlertEvent, decode_event
-from bus.frames import decode_frame
-from bus.port import Bus, Record, open_bus
-from bus.topics import ALERTS, FRAMES
 from fleet.clock import SystemClock
 from fleet.model import Kind
 from fleet.settings import Settings
 from hallkeeper.bench.measure import site_of
 from hallkeeper.bench.mix_rules import RULES, rule_file
+from hallkeeper.bench.noting_bus import Noted, NotingBus
 from rules.service import RulesService
 
 NODES: Final = 1_638
@@ -52,12 +52,13 @@ async def _run(seconds: float, nodes: int, seed: int) -> dict[str, object]:
         folder = Path(name)
         (folder / "bench.yaml").write_text(rule_file())
         clock = SystemClock()
-        bus = await open_bus("embedded", data=folder, clock=clock, partitions=2)
+        bus = await NotingBus.at(folder, clock=clock)
         settings = Settings.model_validate({"rules": [str(folder / "bench.yaml")], "data": str(folder)})
-        service = RulesService(site_of([], Kind.NODE), bus, clock, settings, CollectorRegistry())
+        registry = CollectorRegistry()
+        service = RulesService(site_of([], Kind.NODE), bus, clock, settings, registry)
         try:
             async with _load(folder, nodes, seed):
-                return await _measured(service, bus, seconds)
+                return await _measured(service, bus, registry, seconds)
         finally:
             await bus.close()
 
@@ -79,7 +80,9 @@ async def _load(folder: Path, nodes: int, seed: int) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def _measured(service: RulesService, bus: Bus, seconds: float) -> dict[str, object]:
+async def _measured(
+    service: RulesService, bus: NotingBus, registry: CollectorRegistry, seconds: float
+) -> dict[str, object]:
     clock = SystemClock()
     running = asyncio.create_task(service.run())
     async with asyncio.timeout(READY_SECONDS):
@@ -88,73 +91,81 @@ async def _measured(service: RulesService, bus: Bus, seconds: float) -> dict[str
             if running.done():
                 running.result()
     await asyncio.sleep(SETTLE_SECONDS)
-    began_ms, before, passes = clock.now_ms(), resource.getrusage(resource.RUSAGE_SELF), service.engine.evaluated_rules
+    began_ms, before, passes = clock.now_ms(), resource.getrusage(resource.RUSAGE_SELF), _passes(registry)
     await asyncio.sleep(seconds)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    judged = service.engine.evaluated_rules - passes
-    latencies = await latencies_of(bus, began_ms)
+    after, judged = resource.getrusage(resource.RUSAGE_SELF), _passes(registry)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return _shown(latencies) | {
+    count = judged[0] - passes[0]
+    return shown(stages_of(bus.noted, began_ms)) | {
         "series": service.engine.window.series,
         "rules": RULES,
-        "passes_per_second": round(judged / RULES / seconds, 1),
+        "passes_per_second": round(count / seconds, 1),
+        "mean_pass_ms": round((judged[1] - passes[1]) / max(count, 1) * 1000, 1),
         "cores": round(cpu / seconds, 3),
         "resident_bytes": after.ru_maxrss * 1024,
         "window_bytes": service.engine.window.nbytes,
         "seconds": seconds,
         "rules_failing": len(service.engine.failures),
+        "load_average": os.getloadavg()[0],
     }
 
 
-def _shown(latencies: Sequence[tuple[int, int]]) -> dict[str, object]:
-    """Milliseconds from the frame to the pass and to the event; None where no alert began or ended."""
-    judged, told = (sorted(each) for each in ([one for one, _ in latencies], [two for _, two in latencies]))
-    return {
-        "bench": "rules-latency",
-        "frame_to_alert_p50_ms": _at(told, 0.5),
-        "frame_to_alert_p95_ms": _at(told, 0.95),
-        "frame_to_alert_p99_ms": _at(told, 0.99),
-        "frame_to_alert_max_ms": _at(told, 1.0),
-        "frame_to_pass_p50_ms": _at(judged, 0.5),
-        "frame_to_pass_p99_ms": _at(judged, 0.99),
-        "events": len(told),
-    }
+def _passes(registry: CollectorRegistry) -> tuple[float, float]:
+    """How many passes so far, and their seconds."""
+    names = ("hallkeeper_rules_passes_total", "hallkeeper_rules_pass_seconds_total")
+    count, seconds = (registry.get_sample_value(name) or 0.0 for name in names)
+    return count, seconds
+
+
+class Stages(NamedTuple):
+    """Milliseconds of one event."""
+
+    frame_to_alert: int
+    to_read: int
+    read_to_pass: int
+    pass_to_publish: int
+    publish_to_accepted: int
+
+
+def stages_of(noted: Noted, since_ms: int) -> list[Stages]:
+    """For each event that a frame caused since then, how long what took."""
+    return [
+        found
+        for value, given_ms, accepted_ms in noted.alerts
+        if given_ms >= since_ms and (found := _caused(value, given_ms, accepted_ms, noted.frames)) is not None
+    ]
+
+
+def _caused(
+    value: bytes, given_ms: int, accepted_ms: int, frames: Mapping[str, Sequence[tuple[int, int]]]
+) -> Stages | None:
+    event = decode_event(value)
+    if not isinstance(event, AlertEvent) or str(event.state) not in CAUSED_BY_A_FRAME:
+        return None
+    pass_ms = event.evaluated_at_ms
+    known = [both for both in frames.get(event.labels.get("node", ""), ()) if both[1] <= pass_ms]
+    if not known:
+        return None
+    frame_ms, read_ms = known[-1]
+    return Stages(
+        accepted_ms - frame_ms, read_ms - frame_ms, pass_ms - read_ms, given_ms - pass_ms, accepted_ms - given_ms
+    )
+
+
+def shown(found: Sequence[Stages]) -> dict[str, object]:
+    """Percentiles of the whole and of each stage, in milliseconds; None where no alert began or ended."""
+    result: dict[str, object] = {"bench": "rules-latency", "events": len(found)}
+    for place, name in enumerate(Stages._fields):
+        ordered = sorted(each[place] for each in found)
+        marks = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+        result |= {f"{name}_{mark}_ms": _at(ordered, share) for mark, share in marks.items()}
+    return result
 
 
 def _at(ordered: Sequence[int], share: float) -> int | None:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
-
-
-async def latencies_of(bus: Bus, since_ms: int) -> list[tuple[int, int]]:
-    """For each event that a frame caused, milliseconds since the bus accepted that node's frame: to the pass, to the event."""
-    frames: dict[str, list[int]] = {}
-    for record in await _records(bus, FRAMES, since_ms - 10_000):
-        if record.value and record.value[:1] != b"\x94":
-            frames.setdefault(decode_frame(record.value).source.partition("/")[0], []).append(record.at_ms)
-    found = [_caused(record, frames) for record in await _records(bus, ALERTS, since_ms)]
-    return [both for both in found if both is not None]
-
-
-def _caused(record: Record, frames: Mapping[str, list[int]]) -> tuple[int, int] | None:
-    event = decode_event(record.value or b"")
-    if not isinstance(event, AlertEvent) or str(event.state) not in CAUSED_BY_A_FRAME:
-        return None
-    times = frames.get(event.labels.get("node", ""), [])
-    place = bisect_right(times, event.evaluated_at_ms)
-    return (event.evaluated_at_ms - times[place - 1], record.at_ms - times[place - 1]) if place else None
-
-
-async def _records(bus: Bus, topic: str, since_ms: int) -> list[Record]:
-    reader = await bus.reader(topics=[topic], since_ms=since_ms)
-    found: list[Record] = []
-    while records := await reader.fetch(limit=1_000, timeout_seconds=0.5):
-        found += records
-        if topic == FRAMES and records[-1].at_ms > SystemClock().now_ms() - 500:
-            break
-    await reader.close()
-    return [record for record in found if record.at_ms >= since_ms]
 
 
 def main() -> None:
