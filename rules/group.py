@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from bus.frames import FrameWriter
 from bus.port import Message
@@ -37,6 +38,10 @@ class CompiledGroup:
 
     def __init__(self, group: RuleGroup, planner: Planner) -> None:
         self.group = group
+        self.evaluated_ms: int | None = None
+        """When it was evaluated last."""
+        self.took: dict[str, float] = {}
+        """Seconds that each rule took then, by uid: its own, and an equal part of what several rules are asked together."""
         self.refreshes = False
         """Whether alerts take the newest value at every evaluation, for whoever reads their words in between."""
         self.rules: list[AlertEvaluator | Recorder] = [
@@ -71,8 +76,10 @@ class CompiledGroup:
         self, now: Pass, at_ms: int, writer: FrameWriter, *, lagging: bool, alert_series: bool, around: Around
     ) -> Outcome:
         """Every rule once, looking back from the pass's time. While the bus lags, rules that silence could trip are left out."""
-        outcome = Outcome()
+        outcome, began = Outcome(), perf_counter()
         answers = self._bands.answers(now, at_ms, len(self.rules), lagging=lagging)
+        self.evaluated_ms, before = at_ms, perf_counter()
+        shared = (before - began) / max(len(self.rules), 1)
         for rule, answer in zip(self.rules, answers, strict=True):
             if lagging and rule.reads_silence:
                 if isinstance(rule, AlertEvaluator):
@@ -85,6 +92,8 @@ class CompiledGroup:
                 outcome.failures[rule.rule.uid] = str(error)
             except (HallkeeperError, ArithmeticError, ValueError, IndexError, MemoryError) as error:
                 outcome.failures[rule.rule.uid] = f"{type(error).__name__}: {error}"
+            after = perf_counter()
+            self.took[rule.rule.uid], before = shared + after - before, after
         return outcome
 
     def _one(

@@ -60,6 +60,21 @@ class Holdings:
             found |= {block.labels.strings.values[code] for code in codes if code}
         return sorted(found)
 
+    def newest(self) -> list[tuple[dict[str, str], float, int]]:
+        """Each series whose newest sample is good and within the times: labels with its name, value, when it was measured."""
+        streams, board, found = self._window.streams, self._window.board, {}
+        for block, rows in self._rows():
+            places = block.start + rows
+            owners = board.stream[places]
+            times = streams.times[streams.heads[owners] & (streams.slots - 1), owners]
+            counts = ~board.dead[places] & (times >= self._start_ms) & (times <= self._end_ms)
+            for row, place, at in zip(
+                rows[counts].tolist(), places[counts].tolist(), times[counts].tolist(), strict=True
+            ):
+                labels = block.labels.row(row)
+                found[tuple(sorted(labels.items()))] = labels, float(board.current[place]), at
+        return [found[key] for key in sorted(found)]
+
     def _rows(self) -> Iterator[tuple[Block, Rows]]:
         streams = self._window.streams
         for select in self._selects:

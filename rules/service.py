@@ -33,6 +33,7 @@ from rules.events import BURSTS, METRIC, EventCounters
 from rules.files.load import load_rules
 from rules.forked import forked, through
 from rules.frame_feed import BUS_TIMEOUT_SECONDS, FrameFeed
+from rules.health import TELL_MS, Health
 from rules.keeping import Keeping, write_aside
 from rules.labels import NAME
 from rules.memory import Memory
@@ -109,6 +110,7 @@ class RulesService:
         self._events = EventFollower(
             counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._feed.append, keep=self._keep_counters
         )
+        self._health = Health(FrameWriter(boot ^ 2))
         self._succession = Succession(EngineAlerts(self.engine))
         self._voice = Voice(clock, self._tally, self._succession.published, may=self._may_speak)
         RulesMeters(registry, lambda: self.engine, self._tally, leads=lambda: self._speaks)
@@ -146,6 +148,7 @@ class RulesService:
                     group.create_task(self._take_turns(alerts, publisher, leadership))
                     group.create_task(self._memory.keep(lambda: self._speaks))
                     group.create_task(self._minutes.run(publisher, self._may_speak))
+                    group.create_task(self._tell_health())
             finally:
                 await self._drain(publisher)
                 claiming.cancel()
@@ -247,6 +250,13 @@ class RulesService:
         self._tally.transitions += len(events)
         if events:
             self._memory.changed()
+
+    async def _tell_health(self) -> None:
+        """How the rules fare, while this engine speaks."""
+        while True:
+            await self._clock.sleep(TELL_MS / 1000)
+            if self._may_speak():
+                self._voice.record(self._health.frames(self.engine, self._clock.now_ms()))
 
     # --- taking turns ------------------------------------------------------------------------------------------------
 

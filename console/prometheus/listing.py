@@ -9,19 +9,20 @@ from bus.event_types import AlertEvent
 from console.prometheus.alert_series import ACTIVE
 from console.prometheus.encode import exponential, moment, success
 from console.prometheus.errors import ApiError, Kind, invalid
+from console.prometheus.health import Fares
 from console.prometheus.params import Params
 from fleet.metrics import METRICS
 from rules.files.model import AlertRule, RecordingRule, RuleGroup, RuleSet
 
 _NEVER: Final = "0001-01-01T00:00:00Z"
-"""How Prometheus writes a time that is not known: evaluation times are the rule engine's, which the console does not ask."""
+"""How Prometheus writes a time that is not known."""
 _STATES: Final = ("inactive", "pending", "firing")
 _KINDS: Final = {"": (AlertRule, RecordingRule), "alert": (AlertRule,), "record": (RecordingRule,)}
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "info": "gauge", "state": "gauge"}
 
 
-def rules(params: Params, loaded: RuleSet, events: Iterable[AlertEvent]) -> Response:
-    """The groups with their rules, and the alerts of each."""
+def rules(params: Params, loaded: RuleSet, events: Iterable[AlertEvent], fares: Fares) -> Response:
+    """The groups with their rules, how these fare, and the alerts of each."""
     kind = params.text("type").lower()
     if kind not in _KINDS:
         raise invalid("type", f'not supported value "{kind}"')
@@ -33,12 +34,12 @@ def rules(params: Params, loaded: RuleSet, events: Iterable[AlertEvent]) -> Resp
         if (groups and group.name not in groups) or (files and _file(group) not in files):
             continue
         chosen = [
-            _rule(rule, active.get(rule.uid, []), with_alerts=with_alerts)
+            _rule(rule, active.get(rule.uid, []), fares, with_alerts=with_alerts)
             for rule in group.rules
             if isinstance(rule, _KINDS[kind]) and (not names or rule.name in names)
         ]
         if chosen:
-            found.append(_group(group, chosen))
+            found.append(_group(group, chosen, fares))
     return success({"groups": found})
 
 
@@ -67,15 +68,16 @@ def _meaning(name: str) -> Mapping[str, str]:
     return {"type": _TYPES[metric.kind], "help": metric.meaning, "unit": "" if metric.unit == "1" else metric.unit}
 
 
-def _group(group: RuleGroup, chosen: list[dict[str, object]]) -> dict[str, object]:
+def _group(group: RuleGroup, chosen: list[dict[str, object]], fares: Fares) -> dict[str, object]:
+    times = [at for rule in group.rules if (at := fares.evaluated_ms.get(rule.uid)) is not None]
     return {
         "name": group.name,
         "file": _file(group),
         "rules": chosen,
         "interval": group.interval_ms / 1000,
         "limit": group.limit,
-        "evaluationTime": 0,
-        "lastEvaluation": _NEVER,
+        "evaluationTime": fares.group_seconds.get(group.uid, 0),
+        "lastEvaluation": moment(max(times)) if times else _NEVER,
     }
 
 
@@ -83,14 +85,19 @@ def _file(group: RuleGroup) -> str:
     return group.rules[0].place.file if group.rules else ""
 
 
-def _rule(rule: AlertRule | RecordingRule, active: list[AlertEvent], *, with_alerts: bool) -> dict[str, object]:
-    shared: dict[str, object] = {
-        "name": rule.name,
-        "query": rule.expr,
-        "health": "unknown",
-        "evaluationTime": 0,
-        "lastEvaluation": _NEVER,
-    }
+def _fare(uid: str, fares: Fares) -> dict[str, object]:
+    at = fares.evaluated_ms.get(uid)
+    if at is None:
+        return {"health": "unknown", "evaluationTime": 0, "lastEvaluation": _NEVER}
+    told = {"evaluationTime": fares.seconds.get(uid, 0), "lastEvaluation": moment(at)}
+    why = fares.errors.get(uid)
+    return {"health": "ok", **told} if why is None else {"health": "err", "lastError": why, **told}
+
+
+def _rule(
+    rule: AlertRule | RecordingRule, active: list[AlertEvent], fares: Fares, *, with_alerts: bool
+) -> dict[str, object]:
+    shared: dict[str, object] = {"name": rule.name, "query": rule.expr, **_fare(rule.uid, fares)}
     if isinstance(rule, RecordingRule):
         return shared | {"labels": dict(rule.labels), "type": "recording"}
     return shared | {

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bus.event_types import AlertEvent
-from console.prometheus import listing, queries, series
+from console.prometheus import formatting, health, listing, queries, series, targets
 from console.prometheus.encode import failure, success
 from console.prometheus.errors import ApiError, Kind
 from console.prometheus.params import Params, params_of
@@ -41,6 +41,7 @@ class PrometheusApi:
             "series": lambda _, params: series.series(params, self.window),
             "labels": lambda _, params: series.label_names(params, self.window),
             "query_exemplars": self._exemplars,
+            "format_query": self._format,
         }
         reads: dict[str, Answering] = {
             "label/{name}/values": lambda request, params: series.label_values(
@@ -50,17 +51,26 @@ class PrometheusApi:
             "alerts": self._alerts,
             "metadata": self._metadata,
             "status/buildinfo": self._build,
+            "targets": lambda _, params: targets.targets(params, self.window, self.clock.now_ms()),
         }
         for path, answering in both.items():
             api.add_route(f"/api/v1/{path}", _endpoint(answering), methods=["GET", "POST"], include_in_schema=False)
         for path, answering in reads.items():
             api.add_route(f"/api/v1/{path}", _endpoint(answering), methods=["GET"], include_in_schema=False)
+        api.add_route("/federate", _endpoint(self._federate), methods=["GET"], include_in_schema=False)
 
     async def _exemplars(self, _: Request, __: Params) -> Response:
         return success([])
 
+    async def _format(self, _: Request, params: Params) -> Response:
+        return formatting.format_query(params)
+
+    async def _federate(self, _: Request, params: Params) -> Response:
+        return await targets.federate(params, self.window, self.clock.now_ms())
+
     async def _rules(self, _: Request, params: Params) -> Response:
-        return listing.rules(params, self.rules(), tuple(self.alerts()))
+        fares = await health.of_rules(self.window, self.clock.now_ms())
+        return listing.rules(params, self.rules(), tuple(self.alerts()), fares)
 
     async def _alerts(self, _: Request, __: Params) -> Response:
         return listing.alerts(tuple(self.alerts()))

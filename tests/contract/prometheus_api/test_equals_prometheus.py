@@ -246,3 +246,52 @@ async def test_promtool_reads_us_as_it_reads_prometheus(pair: Pair) -> None:
             outputs.append(sorted(done.stdout.splitlines()))
         assert outputs[0] == outputs[1], command
         assert outputs[0]
+
+
+FORMATTED = [
+    "up",
+    "sum by(rack)(rate(node_energy_joules_total[5m]))",
+    "sum(up)without(node)/2>bool 1",
+    'label_replace(up,"a","$1","b","(x{}|by (y)()")',
+    "node_power_watts*on(node)group_left(cluster)fleet_node_info",
+    "max_over_time(up[5m:1m] offset 3m) and up unless on() vector(1)",
+    "-(1+2)^3",
+    'histogram_quantile(0.9, sum by (le) (rate(call_seconds_bucket{rack="r1"}[1m])))',
+    "topk(3, up @ 1700000000)",
+]
+
+
+@pytest.mark.parametrize("expr", FORMATTED)
+async def test_an_expression_is_laid_out_alike(pair: Pair, expr: str) -> None:
+    ours, theirs = await pair.ask("format_query", [("query", expr)])
+    assert ours == theirs
+
+
+async def test_what_cannot_be_laid_out_is_refused_alike(pair: Pair) -> None:
+    ours, theirs = await pair.ask("format_query", [("query", "sum(")], "POST")
+    assert (ours[0], ours[1]["errorType"]) == (theirs[0], theirs[1]["errorType"]) == (400, "bad_data")
+
+
+def lines_of(page: str) -> set[tuple[str, ...]]:
+    """Comments and samples, the latter with their value as a number."""
+    found = set()
+    for line in page.splitlines():
+        if line.startswith("#"):
+            found.add((line,))
+        elif line:
+            series, value, at = line.rsplit(" ", 2)
+            found.add((series, repr(float(value)), at))
+    return found
+
+
+async def test_the_newest_samples_are_federated_alike(pair: Pair) -> None:
+    matches = [("match[]", text) for text in ("up", '{rack="r1",__name__=~"node_.*"}', "odd_ratio", "fan_speed_rpm")]
+    pages = []
+    for address in (pair.ours, pair.theirs):
+        async with pair.http.get(f"{address}/federate", params=matches) as answer:
+            assert answer.status == 200
+            assert answer.content_type == "text/plain"
+            pages.append(lines_of(await answer.text()))
+    assert pages[1] - pages[0] == set(), "nothing is theirs alone"
+    assert pages[0] - pages[1] == set(), pages[1]
+    assert len(pages[0]) > 15

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from prometheus_client import CollectorRegistry
 
 from bus.embedded import EmbeddedBus
 from bus.events import AlertEvent, AlertState
+from bus.frames import FrameWriter
 from console.prometheus.errors import ApiError
 from console.prometheus.window import WAITING_LIMIT, QueryWindow
 from fleet.clock import SystemClock
 from fleet.metrics import METRICS
 from rules.announce import message_of
+from rules.engine import Engine
+from rules.health import Health
 from tests.contract.prometheus_api.pair import ODD_MS, STEP_MS, STEPS, console, dataset
 
 RULES = """
@@ -59,7 +63,7 @@ class Api:
     """The console under test."""
 
     def __init__(self, http: aiohttp.ClientSession, address: str, bus: EmbeddedBus) -> None:
-        self._http, self._address, self._bus = http, address, bus
+        self._http, self._address, self.bus = http, address, bus
 
     async def get(self, path: str, **params: str | list[str]) -> tuple[int, Any]:
         """Status and body."""
@@ -74,7 +78,7 @@ class Api:
 
     async def tell(self, *events: AlertEvent) -> None:
         """Put alert events on the bus."""
-        publisher = await self._bus.publisher()
+        publisher = await self.bus.publisher()
         await publisher.publish([message_of(event) for event in events])
 
     async def until(self, path: str, holds: Any, **params: str) -> Any:
@@ -123,6 +127,41 @@ async def test_rules_are_listed_with_their_alerts(api: Api, tmp_path: Path) -> N
     only = await api.data("rules", **{"type": "record", "rule_group[]": ["racks"]})
     assert [rule["name"] for rule in only["groups"][0]["rules"]] == ["rack:up:count"]
     assert await api.data("rules", **{"rule_name[]": "Nobody"}) == {"groups": []}
+
+
+async def test_rules_say_how_they_fare_in_the_engine_that_judges_them(api: Api, tmp_path: Path) -> None:
+    (before,) = (await api.data("rules"))["groups"]
+    assert {rule["health"] for rule in before["rules"]} == {"unknown"}
+    engine, health = Engine([tmp_path / "rules.yaml"]), Health(FrameWriter(3))
+    at_ms = int(time.time() * 1000)
+    engine.evaluate(at_ms)
+    engine.failures["rules.yaml/racks/rack:up:count"] = "many-to-many matching not allowed"
+    publisher = await api.bus.publisher()
+    await publisher.publish(health.frames(engine, at_ms))
+    data = await api.until("rules", lambda data: data["groups"][0]["rules"][0]["health"] != "unknown")
+    (group,) = data["groups"]
+    recording, alerting = group["rules"]
+    assert (recording["health"], recording["lastError"]) == ("err", "many-to-many matching not allowed")
+    assert alerting["health"] == "ok"
+    assert "lastError" not in alerting
+    for each in (group, recording, alerting):
+        assert 0 < each["evaluationTime"] < 1
+        assert abs(datetime.fromisoformat(each["lastEvaluation"]).timestamp() * 1000 - at_ms) < 1
+    engine.failures.clear()
+    await publisher.publish(health.frames(engine, at_ms + 1_000))
+    await api.until("rules", lambda data: data["groups"][0]["rules"][0]["health"] == "ok")
+
+
+async def test_targets_are_those_whose_up_is_known(api: Api) -> None:
+    found = (await api.data("targets"))["activeTargets"]
+    up = {each["metric"]["node"]: each["value"][1] for each in (await api.data("query", query="up"))["result"]}
+    assert {each["labels"]["node"]: each["health"] for each in found} == {
+        node: "up" if value == "1" else "down" for node, value in up.items()
+    }
+    assert {each["scrapePool"] for each in found} == {"node"}
+    assert (await api.data("targets", state="dropped"))["activeTargets"] == []
+    assert (await api.data("targets", scrapePool="elsewhere"))["activeTargets"] == []
+    assert (await api.get("targets", state="odd"))[0] == 400
 
 
 async def test_alerts_are_series_from_their_first_event_to_their_last(api: Api) -> None:
