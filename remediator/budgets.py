@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from fleet.model import AssetId, Domain, Kind, PlantGraph, Site
 from remediator.facts import Budget
+from remediator.records import Remediation
+from remediator.verbs import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ ALLOWANCES: Mapping[Kind, Allowance] = {
     Kind.SWITCH: Allowance(4, 0.13),
 }
 """Defaults to tune per site; a rack or row always has room for one, any other domain may be too small for any."""
+JOB = Allowance(2, 1.0)
+"""Living nodes of one job in remediation at once: more would be the end of it, node by node (default to tune)."""
 AT_LEAST_ONE = frozenset({Kind.RACK, Kind.ROW})
 
 
@@ -53,8 +57,9 @@ def budgets_of(
     held: Mapping[str, Collection[str]],
     remediation: str,
     degraded: Collection[AssetId],
+    jobs: Collection[str] = (),
 ) -> tuple[Budget, ...]:
-    """One budget for every failure domain of the target.
+    """One budget for every failure domain of the target, and for every job that a living one carries.
 
     `held` is who holds a place where (the ledger's reservations), `degraded` what feeds or cools below N+1.
     """
@@ -70,7 +75,21 @@ def budgets_of(
                 in_use=len(set(held.get(str(domain), ())) - {remediation}),
             )
         )
+    for domain in job_domains(jobs):
+        others = set(held.get(str(domain), ())) - {remediation}
+        budgets.append(Budget(domain=domain, allowed=JOB.absolute, in_use=len(others)))
     return tuple(budgets)
+
+
+def job_domains(jobs: Collection[str]) -> tuple[Domain, ...]:
+    """Jobs as domains: their nodes fail together."""
+    return tuple(Domain(kind=Kind.SCHEDULER, id=AssetId(f"job {job}")) for job in sorted(jobs))
+
+
+def domains_held(state: Remediation, graph: PlantGraph) -> tuple[str, ...]:
+    """Where a remediation that acted holds a place: what another worker must count after taking over."""
+    jobs = state.memory.get("jobs", {}) if state.cause is Cause.REPORTED_FAULT else ()
+    return tuple(str(domain) for domain in (*graph.domains_of(state.target), *job_domains(jobs)))
 
 
 def degraded_by(failed: Collection[AssetId], site: Site) -> frozenset[AssetId]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from remediator.escalation import MEASURED_DAYS, Price, line_of, next_rung, price_of, tally
-from remediator.playbook import Playbook
+from remediator.playbook import Condition, Each, Playbook
 from remediator.records import Remediation
 from remediator.world import World
 
@@ -43,3 +43,9 @@ class Climb:
         gpus = round(sum(site.asset(node).ratings.get("gpus", 0) for node in nodes))
         model = site.asset(state.target).model
         return {rung.rung: price_of(rung, gpus, model, measured) for rung in self._playbook.ladder}
+
+
+def asks_for_jobs(playbook: Playbook) -> bool:
+    """Whether any step is about the jobs of the target: only then what runs there must be known."""
+    steps = [step for rung in playbook.ladder for step in rung.steps]
+    return any(step.each in {Each.JOBS, Each.PODS} or step.wait is Condition.REPLACEMENT_RUNNING for step in steps)

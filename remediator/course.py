@@ -8,7 +8,7 @@ from typing import Any
 
 from remediator.acting import Acting
 from remediator.attempt import to_the_end
-from remediator.climb import Climb
+from remediator.climb import Climb, asks_for_jobs
 from remediator.conditions import judged
 from remediator.facts import Approval, Refusal
 from remediator.gates import Judgement
@@ -16,10 +16,10 @@ from remediator.half_done import leftovers
 from remediator.journal import Journal
 from remediator.outcomes import Cancelled, Outcome, PermanentFailure, Succeeded, TransientFailure
 from remediator.plans import Item, NoDevice, items_of, plan_hash
-from remediator.playbook import Condition, Each, Ends, OnClear, Otherwise, Playbook, Step
+from remediator.playbook import Each, Ends, OnClear, Otherwise, Playbook, Step
 from remediator.proof import Finding, Verdict
 from remediator.records import Intent, Remediation, StepDone
-from remediator.transitions import Move, Phase
+from remediator.transitions import HOLDS_INTENT, Move, Phase
 from remediator.verbs import TRAITS, Mode, Verb
 from remediator.world import World
 
@@ -88,6 +88,8 @@ class Course:
                 outcome = await to_the_end(self._acting.settle(step, intent))
                 if step is not None and not isinstance(outcome, Succeeded | TransientFailure | Cancelled):
                     self._failed(step, outcome)
+        if self.state.phase in HOLDS_INTENT:
+            self._journal.give_way("a newer leader commanded its object while this one was away")
 
     def _step(self) -> Step | None:
         steps = self.playbook.ladder[self.state.rung].steps
@@ -99,7 +101,7 @@ class Course:
             return True
         if self._obey():
             return False
-        asks = _asks_for_jobs(self.playbook)
+        asks = asks_for_jobs(self.playbook)
         jobs = await self._world.looks.jobs_on(self.state.target) if asks else {}
         if jobs is None:
             why = Refusal("scheduler_unread", f"what runs on {self.state.target} cannot be read")
@@ -297,9 +299,3 @@ class Course:
         text = f"{step.name}: {outcome.text}{leftovers(self.state)}"
         self._journal.move(Move.ESCALATE, outcome=outcome.name, reason_code=outcome.name, reason_text=text)
         return False
-
-
-def _asks_for_jobs(playbook: Playbook) -> bool:
-    """Whether any step is about the jobs of the target: only then what runs there must be known."""
-    steps = [step for rung in playbook.ladder for step in rung.steps]
-    return any(step.each in {Each.JOBS, Each.PODS} or step.wait is Condition.REPLACEMENT_RUNNING for step in steps)

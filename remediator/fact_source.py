@@ -15,6 +15,7 @@ from remediator.power import draws_of, headroom_of
 from remediator.records import Remediation
 from remediator.sight import Sight
 from remediator.switches import EVERYTHING, Switches, locks
+from remediator.verbs import Cause
 from remediator.vitals import Vitals
 
 
@@ -71,6 +72,7 @@ class FactSource:
             held=self._ledger.reservations(),
             remediation=state.remediation_id,
             degraded=degraded_by(around.failed, self._site),
+            jobs=state.memory.get("jobs", {}) if proposal.cause is Cause.REPORTED_FAULT else (),
         )
         return Facts(
             now_ms=now_ms,

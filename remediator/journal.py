@@ -138,6 +138,16 @@ class Journal:
         self.state = state
         self._world.told(state, "")
 
+    def give_way(self, text: str) -> None:
+        """Its intent was closed by a newer leader's word: it was never sent, and the remedy is another's."""
+        state = self.state
+        while state.phase in _ON_THE_WAY:
+            state = state.moved(_ON_THE_WAY[state.phase], self._now())
+        closed = state.moved(
+            Move.SUPERSEDE, self._now(), outcome="Superseded", reason_code="superseded", reason_text=text
+        )
+        self._keep(closed)
+
     def _keep(self, state: Remediation, gate: str = "") -> None:
         self._world.ledger.record(state, outgoing(state))
         self.state = state

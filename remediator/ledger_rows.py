@@ -97,7 +97,16 @@ def put_memory(db: sqlite3.Connection, name: str, value: Any) -> None:
 
 
 def put_intent(db: sqlite3.Connection, intent: Intent) -> None:
-    """An intent of another worker, with how it ended."""
+    """An intent of another worker, with how it ended.
+
+    One of ours on the same object that is still open is of an older epoch: either the topic says elsewhere how it ended, or
+    it was never published and so never sent.
+    """
+    db.execute(
+        "UPDATE intents SET outcome='Superseded', text='a newer leader commanded its object', closed_at_ms=?"
+        " WHERE lock=? AND id<>? AND outcome IS NULL AND epoch<?",
+        (intent.created_at_ms, intent.lock, intent.intent_id, intent.epoch),
+    )
     db.execute(f"{INSERT_INTENT} ON CONFLICT(id) DO NOTHING", (*intent_values(intent), msgspec.json.encode(intent)))
     db.execute(CLOSE_INTENT, closing_values(intent))
 

@@ -11,6 +11,7 @@ from bus.signing import BadSignature, Role, TrustedKey, verify
 from bus.topics import INCIDENTS, REMEDIATIONS
 from fleet.errors import Malformed
 from fleet.model import Site
+from remediator.budgets import domains_held
 from remediator.incidents import incident_of
 from remediator.ledger import Ledger
 from remediator.records import Remediation, remediation_of
@@ -47,8 +48,7 @@ class Succession:
         """One record of `remediations`."""
         state = self._newer(record)
         if state is not None:
-            domains = [str(domain) for domain in self._site.graph.domains_of(state.target)]
-            self._ledger.adopt(state, domains)
+            self._ledger.adopt(state, domains_held(state, self._site.graph))
 
     def take_incident(self, record: Record) -> None:
         """One record of `incidents`; it commands nothing, and so proves nothing by itself."""

@@ -2,17 +2,22 @@
 
 from pathlib import Path
 
+import msgspec
+
 from bus.port import Message
 from bus.signing import SigningKey, sign
 from bus.topics import REMEDIATIONS
+from fleet.model import AssetId
+from remediator.course import Course
 from remediator.ledger import Ledger
 from remediator.outbox import Outbox
+from remediator.records import Intent
 from remediator.succession import Succession
-from remediator.transitions import Phase
-from remediator.verbs import Lane
+from remediator.transitions import Move, Phase
+from remediator.verbs import Lane, Verb
 from tests.unit.remediator.fakes.bus import FakeBus
 from tests.unit.remediator.fakes.service_world import HUNG, Serving
-from tests.unit.remediator.fakes.world import OneWorld
+from tests.unit.remediator.fakes.world import PLAYBOOKS, OneWorld
 
 NODE = "dgx-001"
 KEY = SigningKey.from_seed(b"s" * 32)
@@ -64,3 +69,24 @@ async def test_a_record_that_no_service_signed_is_not_adopted(tmp_path: Path) ->
     await succession.adopt(site.bus)
     assert len(ledger.remediations()) == 1
     ledger.close()
+
+
+async def test_an_intent_that_a_paused_leader_never_published_gives_way_to_the_newer_leaders(tmp_path: Path) -> None:
+    world = OneWorld(tmp_path)
+    async with world.running():
+        ours = world.course("node-hung", NODE)
+        stale = msgspec.structs.replace(ours.state, epoch=1)
+        cut = Intent(
+            intent_id="stale", remediation_id=stale.remediation_id, step="cordon", verb=Verb.CORDON, device=AssetId("k8s-1"),
+            target=AssetId(NODE), lock=f"k8s-1/{NODE}", arguments={"node": NODE}, class_=1, lane=Lane.CORRECTIVE, epoch=1,
+            created_at_ms=1, not_after_boottime_ns=0, effect_until_ms=1,
+        )  # fmt: skip
+        stale = stale.moved(Move.ADMIT, 1, intents=(cut,), intent_id="stale")
+        assert world.ledger.admit(stale, [cut], ()) is None
+        theirs = msgspec.structs.replace(cut, intent_id="theirs", remediation_id="other", epoch=2)
+        other = msgspec.structs.replace(stale, remediation_id="other", intents=(theirs,), intent_id="theirs", epoch=2)
+        world.ledger.adopt(other, ["rack r01"])
+        assert [intent.intent_id for intent in world.ledger.open_intents()] == ["theirs"]
+        course = Course(world.ledger.remediation(stale.remediation_id), PLAYBOOKS["node-hung"], world.world)
+        await world.drive(course, 5)
+        assert (course.state.phase.value, world.actuator.executed) == ("superseded", [])
