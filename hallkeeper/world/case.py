@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bus.events import AlertEvent, IncidentEvent, RemediationEvent, decode_event
+from bus.frames import Frame, decode, stale_of
 from bus.port import Record
 from bus.topics import ALERTS, COMMANDS, FRAMES, INCIDENTS, REMEDIATIONS
 from fleet.model import Site
@@ -119,9 +120,15 @@ def _told(hall: Hall, topic: str) -> list[Told]:
 def _frames_at(hall: Hall) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for record in hall.records(FRAMES):
-        if record.key.startswith("pdu-"):
+        if record.key.startswith("pdu-") and _measured(record.value or b""):
             found.setdefault(record.key, []).append(_seconds(hall, record))
     return found
+
+
+def _measured(value: bytes) -> bool:
+    """A frame with readings: neither a table, nor a word that nobody answered, nor the end of series."""
+    frame = decode(value)
+    return isinstance(frame, Frame) and len(frame) > 1 and not bool(stale_of(frame)[0])
 
 
 def _unheard(hall: Hall) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What goes wrong in one seed: drawn once, before anything runs, so that a seed is a story that can be read.
 
-Faults carry the numbers of the fault matrix (docs/reference/fault-matrix.md); `ill` are machines that need healing, everything
+Faults carry the numbers of the fault matrix (docs/how-to/campaign.md); `ill` are machines that need healing, everything
 else strikes the product or what it stands on while it heals them.
 """
 

@@ -1,4 +1,4 @@
-"""The promises of docs/reference/invariants.md, each a pure function over one run: what it yields is a violation."""
+"""The promises of docs/how-to/campaign.md, each a pure function over one run: what it yields is a violation."""
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -158,6 +158,14 @@ def nothing_lost(case: Case) -> Iterator[str]:
             yield f"D1 {name}: {count} records were never committed"
     if case.waiting:
         yield f"D1 {case.waiting} events of the ledger never reached the bus"
+        return
+    last: dict[str, int] = {}
+    for told in case.told:
+        if isinstance(told.event, RemediationEvent):
+            last[told.event.remediation_id] = max(told.event.sequence, last.get(told.event.remediation_id, -1))
+    for state in case.remediations:
+        if last.get(state.remediation_id, -1) < state.sequence:
+            yield f"D1 state {state.sequence} of remediation {state.remediation_id} never reached the bus"
 
 
 def once(case: Case) -> Iterator[str]:
