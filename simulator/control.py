@@ -8,6 +8,7 @@ from simulator.http import Request, Response, json_response
 from simulator.kube.api import KubeApi
 from simulator.machines import NodeState
 from simulator.reach import Reach
+from simulator.scenarios.stage import Stage
 from simulator.truth import GroundTruth
 from simulator.workload import Workload
 
@@ -16,8 +17,17 @@ class Control:
     """Plain HTTP on loopback for tests and the demo; no part of any real site."""
 
     def __init__(
-        self, *, reach: Reach, faults: Faults, truth: GroundTruth, workload: Workload, kube: KubeApi, speed: float
+        self,
+        *,
+        reach: Reach,
+        faults: Faults,
+        truth: GroundTruth,
+        workload: Workload,
+        kube: KubeApi,
+        speed: float,
+        stage: Stage | None = None,
     ) -> None:
+        self._stage = stage
         self._reach = reach
         self._faults = faults
         self._truth = truth
@@ -26,7 +36,7 @@ class Control:
         self._speed = speed
 
     def handle(self, request: Request) -> Response:
-        """GET /state, GET|POST /faults, DELETE /faults/ID, GET /ground-truth[?after=N]."""
+        """GET /state, GET|POST /faults, DELETE /faults/ID, GET /ground-truth[?after=N], GET|POST /scenario."""
         match (request.method, *request.segments):
             case ("GET", "state"):
                 return json_response(self.state())
@@ -41,6 +51,10 @@ class Control:
                     if healed
                     else json_response({"error": f"no fault {number}", "try": "GET /faults"}, 404)
                 )
+            case ("GET" | "POST", "scenario") if self._stage is not None:
+                if request.method == "POST":
+                    self._stage.begin()
+                return json_response(self._stage.as_json())
             case ("GET", "ground-truth"):
                 return self._ground_truth(request)
             case _:

@@ -33,13 +33,15 @@ from simulator.nodeagent.jobs import Checkpoints
 from simulator.nodeagent.server import NodeAgent
 from simulator.plant import Plant
 from simulator.reach import Reach
+from simulator.scenarios.schema import Scenario
+from simulator.scenarios.stage import Stage
 from simulator.secretfiles import SiteSecrets
 from simulator.settings import PlantSettings
-from simulator.sitefile import Ports, pdu_group, write_site
-from simulator.snmp.agent import Access, SnmpAgent, engine_id_of
+from simulator.sitefile import Ports, write_site
+from simulator.snmp.accounts import access_of
+from simulator.snmp.agent import SnmpAgent, engine_id_of
 from simulator.snmp.apc import ApcPdu
 from simulator.snmp.eaton import EatonPdu
-from simulator.snmp.usm import make_user
 from simulator.truth import GroundTruth
 from simulator.workload import Workload
 
@@ -63,6 +65,8 @@ class Simulation:
     seed: int = 1
     speed: float = 1.0
     settings: PlantSettings = field(default_factory=PlantSettings)
+    scenario: Scenario | None = None
+    """What may happen here, once the control API begins it."""
     plant: Plant = field(init=False)
     reach: Reach = field(init=False)
     workload: Workload = field(init=False)
@@ -70,6 +74,7 @@ class Simulation:
     faults: Faults = field(init=False)
     truth: GroundTruth = field(init=False)
     control: Control = field(init=False)
+    stage: Stage | None = field(init=False)
     ports: Ports = field(default_factory=Ports)
     secrets: SiteSecrets = field(default_factory=SiteSecrets)
     control_port: int = 0
@@ -88,6 +93,7 @@ class Simulation:
         self.plant.settle()
         self.cluster.nodes.reset_heartbeats()
         self.faults = Faults(self.reach)
+        self.stage = None if self.scenario is None else Stage(self.scenario, self.faults)
         self._epoch_seconds = time.time() - self.plant.now / self.speed
         self._events_seen = [0] * self.layout.node_count
 
@@ -97,7 +103,11 @@ class Simulation:
 
     def step(self, seconds: float) -> None:
         """Move the plant, then let everybody who lives on it look."""
+        if self.stage is not None:
+            self.stage.before_step()
         self.plant.step(seconds)
+        if self.stage is not None:
+            self.stage.after_step()
         self.workload.sweep()
         self.cluster.step()
         for node, agent in enumerate(self._agents):
@@ -152,29 +162,11 @@ class Simulation:
         view = (ApcPdu if self.layout.is_apc(rack) else EatonPdu)(self.plant, pdu)
         mib = view.mib(engine_id=engine_id, boots=ENGINE_BOOTS, seconds=lambda: time.monotonic() - started)
         agent = SnmpAgent(
-            name=name, mib=mib, access=self._snmp_access(rack, engine_id), engine_id=engine_id, boots=ENGINE_BOOTS, started=started,
+            name=name, mib=mib, access=access_of(self.layout, self.secrets, rack, engine_id), engine_id=engine_id, boots=ENGINE_BOOTS, started=started,
             truth=self.truth, reach=self.reach,
         )  # fmt: skip
         self.snmp_agents[name] = agent
         self.ports.pdus[name] = await self._udp(lambda: agent)
-
-    def _snmp_access(self, rack: int, engine_id: bytes) -> Access:
-        group, read, write = pdu_group(self.layout, rack), self.secrets.snmp_read, self.secrets.snmp_write
-        if group == "pdu-v2c":
-            return Access(read_community=read.word.encode(), write_community=write.word.encode(), users={})
-        algorithm = "sha1" if group == "pdu-sha1" else "sha256"
-        users = [
-            make_user(
-                login.name,
-                algorithm=algorithm,
-                auth_password=login.word,
-                privacy_password=login.second_word,
-                engine_id=engine_id,
-                may_write=may,
-            )
-            for login, may in ((read, False), (write, True))
-        ]
-        return Access(read_community=None, write_community=None, users={user.name: user for user in users})
 
     # Nodes -----------------------------------------------------------------------------------------------------------
 
@@ -287,7 +279,13 @@ class Simulation:
 
     async def _open_control(self, api: KubeApi) -> None:
         self.control = Control(
-            reach=self.reach, faults=self.faults, truth=self.truth, workload=self.workload, kube=api, speed=self.speed
+            reach=self.reach,
+            faults=self.faults,
+            truth=self.truth,
+            workload=self.workload,
+            kube=api,
+            speed=self.speed,
+            stage=self.stage,
         )
         listener = await listen(Service(handler=self.control.handle))
         self._open.append(listener)

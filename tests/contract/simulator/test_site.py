@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from fleet.loader import load_site
@@ -17,6 +18,8 @@ from fleet.model import Kind, Wire
 from fleet.secrets import read_secret
 from simulator.__main__ import main
 from simulator.layout import Layout
+from simulator.machines import NodeState
+from simulator.scenarios import load_scenarios
 from simulator.simulation import Simulation
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -139,3 +142,35 @@ async def test_time_follows_the_clock_at_the_speed_asked_for(tmp_path) -> None:
     await asyncio.sleep(0)
     assert 10 < passed < 40
     assert abs(simulation.unix_seconds_at(simulation.plant.now) - time.time()) < 2.0
+
+
+async def test_a_scenario_is_begun_over_the_control_api_and_judges_its_own_bounds(tmp_path: Path) -> None:
+    scenario = next(one for one in load_scenarios() if one.scenario == "hung-node")
+    site = Simulation(tmp_path / "site", Layout(16, 4), scenario=scenario)
+    await site.open()
+    try:
+        async with aiohttp.ClientSession() as http:
+            url = f"http://127.0.0.1:{site.control_port}/scenario"
+            site.step(5)
+            async with http.get(url) as answer:
+                assert (await answer.json())["begun"] is False
+            async with http.post(url) as answer:
+                assert (await answer.json())["begun"] is True
+            site.step(1)
+            assert site.plant.machines.state[6] == NodeState.HUNG
+            for _ in range(200):
+                site.step(1)
+            async with http.get(url) as answer:
+                told = await answer.json()
+            assert told["over"] is True
+            assert any("node-state" in line or "job-idle" in line for line in told["broken"]), told
+    finally:
+        site.close()
+        await asyncio.sleep(0.05)
+
+
+def test_a_scenario_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["--directory", str(tmp_path), "--scenario", "meteor"]) == 2
+    assert "pump-failure/half-flow" in capsys.readouterr().err
