@@ -7,11 +7,14 @@ import msgspec
 import pytest
 
 from fleet.model import AssetId, Kind, Site
+from remediator.playbook import Playbook
 from remediator.proof import Finding, Verdict
 from remediator.scaling import Loaders, wanted_replicas
 from remediator.spares import Candidate, gang_spares, leaves_of, spares_for
+from remediator.transitions import Phase
 from remediator.wiring import QUARANTINE, Quarantine, Switched, Wiring, wiring_of
 from tests.unit.remediator.fakes.sitefile import make_site
+from tests.unit.remediator.fakes.world import OneWorld
 
 A, B = AssetId("pdu-a#1"), AssetId("pdu-b#1")
 NODE = AssetId("dgx-001")
@@ -115,3 +118,24 @@ def test_a_gang_gets_a_spare_for_each_of_its_lost_nodes_or_none_at_all(site: Sit
     assert {lost: spare.node for lost, spare in found.items()} == {NODE: "dgx-002", "dgx-007": "dgx-008"}
     assert gang_spares(lost, warm(2), site) is None
     assert gang_spares(lost, warm(1, 7), site) is None
+
+
+async def test_watts_that_flow_behind_an_outlet_that_says_off_end_the_act_and_the_mapping_is_doubted(
+    tmp_path: Path,
+) -> None:
+    world, heard = OneWorld(tmp_path), []
+    world.world = replace(world.world, distrust=lambda intent, why: heard.append((intent.device, why)))
+    book = Playbook.model_validate({
+        "playbook": "node-hung", "purpose": "Every outlet of a hung node goes off.", "lane": "corrective", "cause": "silence",
+        "rules": ["a.yaml/g/A"],
+        "ladder": [{"rung": "only", "steps": [{"name": "outlets", "act": "outlet_off", "each": "outlets", "within_seconds": 20, "tries": 1}]}],
+    })  # fmt: skip
+    async with world.running():
+        world.plant.hang(NODE)
+        await world.clock.advance(12)
+        honest = world.plant.outlet_watts
+        world.plant.outlet_watts = lambda outlet: max(honest(outlet), 900.0)
+        course = await world.drive(world.course("node-hung", NODE, book=book), 110)
+        assert course.state.phase is Phase.ESCALATED, course.state
+        assert world.actuator.verbs == ["outlet_off"]  # the second one was left alone
+        assert [device for device, _ in heard] == ["pdu-r01-a"]
