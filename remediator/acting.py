@@ -23,6 +23,8 @@ from remediator.transitions import Move
 from remediator.verbs import TRAITS, Plane, Verb
 from remediator.world import World
 
+CHECKPOINTS = frozenset({Verb.CHECKPOINT, Verb.CHECKPOINT_ANNOTATE, Verb.CHECKPOINT_HTTP})
+"""Ways to ask a job for a checkpoint; each answers for the job by name."""
 FLUSH_SECONDS = 3.0
 """The bus must have taken the intent by then, or it is not sent."""
 
@@ -143,7 +145,7 @@ class Acting:
     def _lessons(self, intent: Intent, attempted: Attempted) -> dict[str, Any]:
         """What later steps must know of this one."""
         sent_at_ms = attempted.sent_at_ms or intent.created_at_ms
-        if intent.verb is Verb.CHECKPOINT:
+        if intent.verb in CHECKPOINTS:
             return self._checkpoint_lesson(intent, attempted, sent_at_ms)
         if intent.verb in _SWITCH_ON and isinstance(attempted.outcome, Succeeded):
             return {"on_sent_at_ms": sent_at_ms, "on_proven_at_ms": self._world.clock.now_ms()}
@@ -199,7 +201,7 @@ def _key_of(intent: Intent) -> str:
     match intent.verb:
         case Verb.EVICT | Verb.EVICT_OVERRIDE | Verb.DELETE_POD:
             return str(intent.arguments["uid"])
-        case Verb.CHECKPOINT:
+        case Verb.CHECKPOINT | Verb.CHECKPOINT_ANNOTATE | Verb.CHECKPOINT_HTTP:
             return str(intent.arguments["job"])
         case _:
             return ""
