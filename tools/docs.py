@@ -8,6 +8,7 @@ from fleet.pages import settings_page, site_page
 from fleet.thresholds.page import thresholds_page
 from remediator.actions.table import actions_page
 from rules.catalogue_page import rules_page
+from simulator.scenarios.page import scenarios_page
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -20,6 +21,7 @@ def main() -> None:
     (REFERENCE / "thresholds.md").write_text(thresholds_page())
     (REFERENCE / "actions.md").write_text(actions_page())
     (REFERENCE / "rules.md").write_text(rules_page())
+    (REFERENCE / "scenarios.md").write_text(scenarios_page())
     write_dashboards()
 
 

@@ -76,7 +76,7 @@ class Happening(Entry):
     """One fault: what breaks, where, from when to when."""
 
     fault: Name
-    """Kind of fault; `python -m simulator --faults` lists them."""
+    """Kind of fault; the reference page of scenarios lists them."""
     targets: SomeAssets
     """Where; a rack or a row stands for its nodes where the fault is one of nodes."""
     at: Seconds = 0.0
@@ -168,7 +168,7 @@ class Bound(Entry):
     """A physical limit, judged by the plant itself at every step."""
 
     quantity: Name
-    """What is measured, in the plant's truth; `simulator.scenarios.bounds.QUANTITIES` lists them."""
+    """What is measured, in the plant's truth; the reference page of scenarios lists them."""
     assets: Assets = ()
     """Of these; of all where left out."""
     at_most: float | None = None

@@ -12,6 +12,7 @@ from simulator.reach import Reach
 from simulator.scenarios import SHIPPED, Scenario, ScenarioError, load_scenarios
 from simulator.scenarios.bounds import QUANTITIES, Watch
 from simulator.scenarios.course import Course, plant_of
+from simulator.scenarios.page import scenarios_page
 from simulator.workload import Process, Workload
 
 SCENARIOS = load_scenarios()
@@ -179,3 +180,8 @@ def test_every_quantity_has_one_value_for_each_of_its_assets() -> None:
     for name, quantity in QUANTITIES.items():
         names = ("site",) if quantity.group == "site" else getattr(plant.layout, quantity.group)
         assert quantity.measure(plant).shape == (len(names),), name
+
+
+def test_the_reference_page_is_what_the_code_says() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "scenarios.md"
+    assert page.read_text() == scenarios_page(), "run `make docs`"
