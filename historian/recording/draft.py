@@ -92,7 +92,8 @@ def _values(frames: Sequence[Frame]) -> pa.Array:
     """All values as one array; the stale marker's bits survive, for nothing is computed."""
     flat = np.frombuffer(b"".join([frame.values for frame in frames]), dtype="<f8")
     ends = np.cumsum([0, *(len(frame) for frame in frames)], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat, pa.float64()))
+    kind = FRAME_COLUMNS.field("values").type
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat, pa.float64()), type=kind)
 
 
 def _qualities(frames: Sequence[Frame]) -> pa.Array:

@@ -16,10 +16,11 @@ from bus.topics import FRAMES as FRAMES_TOPIC
 from fleet.errors import Malformed
 from historian.recording.draft import Draft
 from historian.recording.shape import (
-    COMPRESSION_LEVEL,
+    COMPRESSION,
     FRAMES,
     LAYOUTS,
     MANIFEST,
+    OTHER_COMPRESSION,
     POINTS_SQL,
     RECORDS,
     SEGMENT_MS,
@@ -165,11 +166,12 @@ class RecordingWriter:
     def _part(self, name: str, tables: Sequence[pa.Table]) -> Part:
         path = self.folder / name
         draft = path.with_suffix(".part")
+        compression, level = COMPRESSION.get(name.partition("/")[0], OTHER_COMPRESSION)
         with pq.ParquetWriter(
             draft,
             tables[0].schema,
-            compression="zstd",
-            compression_level=COMPRESSION_LEVEL,
+            compression=compression,
+            compression_level=level,
             use_dictionary=["source", "name", "topic", "labels.key_value.key", "labels.key_value.value"],
             write_statistics=["taken", "measured", "zone", "layout", "name", "topic"],
         ) as writer:
