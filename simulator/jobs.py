@@ -18,6 +18,10 @@ CHECKPOINT_SECONDS = 1_800.0
 """Jobs write a checkpoint of their own this often."""
 
 
+Healthy = NDArray[np.bool_] | None
+Slowness = NDArray[np.float64] | None
+
+
 @dataclass(slots=True)
 class JobRun:
     """One job's course; times are the plant's."""
@@ -50,9 +54,9 @@ class JobRun:
             self._broken = True
         self.nodes, self.ranks = nodes, ranks
 
-    def step(self, seconds: float, now: float, healthy: NDArray[np.bool_], slowness: NDArray[np.float64]) -> None:
-        """Let time pass. `healthy` and `slowness` are over the site's nodes; 1 is as fast as all."""
-        self.alive = int(healthy[self.nodes].sum()) if len(self.nodes) else 0
+    def step(self, seconds: float, now: float, healthy: Healthy, slowness: Slowness) -> None:
+        """Let time pass. `healthy` and `slowness` are over the site's nodes, None where all are well and equally fast."""
+        self.alive = len(self.nodes) if healthy is None else int(healthy[self.nodes].sum())
         complete = len(self.ranks) == self.job.ranks and self.alive == len(self.nodes)
         self.stalled = not complete if self.job.gang else self.alive == 0
         if self.stalled:
@@ -73,14 +77,13 @@ class JobRun:
         self.rolled_back_seconds += (self.steps - self.checkpoint_steps) * SECONDS_PER_STEP
         self.steps = self.checkpoint_steps
 
-    def _advance(self, seconds: float, now: float, slowness: NDArray[np.float64]) -> None:
-        slow = slowness[self.nodes]
-        if self.job.gang:
-            self.step_seconds = SECONDS_PER_STEP * float(slow.max())
-            share = 1.0
-        else:
-            self.step_seconds = SECONDS_PER_STEP * float(np.median(slow))
-            share = self.alive / self.job.ranks
+    def _advance(self, seconds: float, now: float, slowness: Slowness) -> None:
+        slow = 1.0
+        if slowness is not None:
+            of_ranks = slowness[self.nodes]
+            slow = float(of_ranks.max() if self.job.gang else np.median(of_ranks))
+        self.step_seconds = SECONDS_PER_STEP * slow
+        share = 1.0 if self.job.gang else self.alive / self.job.ranks
         before = int(self.steps)
         self.steps += seconds / self.step_seconds * share
         if int(self.steps) != before:
@@ -123,7 +126,12 @@ class Jobs:
 
     def step(self, seconds: float) -> list[JobRun]:
         """Let all get on; those that began or ceased to wait."""
-        healthy, slowness = self.plant.healthy(), self.plant.slowness()
+        healthy: Healthy = self.plant.healthy()
+        if healthy is not None and healthy.all():
+            healthy = None
+        slowness: Slowness = self.plant.slowness()
+        if slowness is not None and slowness.max() <= 1.0:
+            slowness = None
         changed = []
         for run in self.runs.values():
             waited = run.waits
