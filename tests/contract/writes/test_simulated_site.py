@@ -4,22 +4,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from devices.orders import Order, State, Verdict
+from devices.orders import Order, State, Verdict, forget
 from devices.wire import rmcp_bmc
-from devices.wire.ipmi_writer import IpmiWriter
 from devices.wire.rmcp import session_with
 from devices.wire.rmcp_crypto import suite_of
 from devices.wire.rmcp_session import OPERATOR, USER, Account
-from devices.wire.snmp_set import SnmpSetWriter
 from fleet.clock import SystemClock
 from fleet.errors import Refused
 from fleet.loader import load_site
 from fleet.model import Endpoint, Site, Wire
 from fleet.secrets import Secrets, read_secret, reveal
+from remediator.actuator.process import writers
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,18 +70,20 @@ def account(secret: Secrets, privilege: int) -> Account:
     return Account(user=user, password=password, suite=suite_of(17), privilege=privilege)
 
 
-async def act(simulated: Simulated, endpoint: Endpoint, verb: str, **arguments: object) -> Verdict:
+async def act(
+    simulated: Simulated, endpoint: Endpoint, verb: str, *, latency: float = 5.0, **arguments: object
+) -> Verdict:
     clock = SystemClock()
-    writer = IpmiWriter(clock) if endpoint.wire is Wire.IPMI else SnmpSetWriter(clock)
+    writer = writers(clock, forget)[endpoint.wire]()
     order = Order(
         intent=f"{verb}-{endpoint.source}",
         asset=endpoint.asset,
         verb=verb,
         arguments=arguments,
         endpoint=endpoint,
-        secret=simulated.secret(endpoint, write=True),
+        secret={} if endpoint.wire is Wire.MODBUS else simulated.secret(endpoint, write=True),
         not_after_boottime_ns=clock.boottime_ns() + 10**10,
-        effect_latency_seconds=5.0,
+        effect_latency_seconds=latency,
     )
     return await writer.act(order, lambda _: None)
 
@@ -127,3 +129,42 @@ async def test_an_outlet_goes_off_and_on_by_one_set_each(simulated: Simulated, f
     assert (on.state, on.before, on.after) == (State.ACKNOWLEDGED, "off", "on")
     seen = [one["verb"] for one in simulated.requests(endpoint.asset) if one["executed"]]
     assert seen == ["outlet_off", "outlet_on"]
+
+
+def executed(simulated: Simulated, endpoint: Endpoint) -> list[object]:
+    return [one["verb"] for one in simulated.requests(endpoint.asset) if one["executed"]]
+
+
+async def test_a_host_is_asked_to_shut_down_and_goes_off(simulated: Simulated) -> None:
+    endpoint = simulated.endpoint(Wire.IPMI, 2)
+    verdict = await act(simulated, endpoint, "soft_off", latency=60.0)
+    assert (verdict.state, verdict.before, verdict.after) == (State.ACKNOWLEDGED, "on", "off"), verdict.text
+    assert len(executed(simulated, endpoint)) == 1
+
+
+async def test_a_bmc_keeps_a_limit_and_gives_it_back(simulated: Simulated) -> None:
+    endpoint = simulated.endpoint(Wire.IPMI, 4)
+    for verb, arguments, after in (
+        ("dcmi_power_limit", {"watts": 4000}, "4000 W"), ("dcmi_limit_on", {}, "active"), ("dcmi_limit_off", {}, "inactive"),
+    ):  # fmt: skip
+        verdict = await act(simulated, endpoint, verb, **arguments)
+        assert (verdict.state, verdict.after) == (State.ACKNOWLEDGED, after), verdict.text
+    assert len(executed(simulated, endpoint)) == 3
+
+
+async def test_a_battery_takes_a_set_point_with_its_timer_and_lets_go(simulated: Simulated) -> None:
+    found = next(one for one in simulated.site.endpoints(Wire.MODBUS) if one.profile == "sunspec-battery")
+    bounds = {"low": -1e6, "high": 1e6, "step": 1e6, "every_seconds": 0.01}
+    endpoint = replace(found, options={**found.options, "writable": {"bess_set_point": bounds}})
+    verdict = await act(simulated, endpoint, "bess_set_point", watts=200_000.0, revert_seconds=60.0)
+    assert (verdict.state, verdict.before) == (State.ACKNOWLEDGED, "follows itself"), verdict.text
+    assert str(verdict.after).startswith("200000 W for")
+    back = await act(simulated, endpoint, "bess_release")
+    assert (back.state, back.after) == (State.ACKNOWLEDGED, "follows itself"), back.text
+
+
+async def test_a_machine_whose_gpu_a_job_holds_refuses_its_reset(simulated: Simulated) -> None:
+    endpoint = simulated.endpoint(Wire.AGENT, 5)
+    verdict = await act(simulated, endpoint, "gpu_reset", gpus=[0])
+    assert verdict.state is State.REFUSED, verdict.text
+    assert "holds a GPU" in verdict.text
