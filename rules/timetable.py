@@ -15,10 +15,12 @@ from rules.urgency import urgencies
 SPACING_MS: Final = 40
 """Between the beginnings of two passes over a group, at most (design section 4)."""
 PROTECTIVE_SPACING_MS: Final = 10
-"""The same for protective groups, and the least for all."""
-SHARE: Final = 2.0
-"""Where all groups together cost little, passes come sooner than `SPACING_MS`: for as long as they take half of the time at
-most. A frame's longest wait is the spacing. A default of ours."""
+"""The same for protective groups."""
+AIM_MS: Final = 37.0
+"""A frame's longest wait is the spacing, and its pass comes after it: both together are to take so long. 13 of the 50 ms from
+frame to alert are left for the bus on both sides …"""
+SHARE: Final = 1.5
+"""… as long as passes take two thirds of the time at most. Defaults of ours."""
 SLICE_MS: Final = 50.0
 """What is judged at a time, by what it has cost before: so long a critical group may stand behind others."""
 LATE_MS: Final = 1_000
@@ -88,8 +90,8 @@ class Timetable:
                 turn.cost_ms = newest if before is None else before + NEWEST * (newest - before)
         woken = [turn for turn in self._turns.values() if turn.spacing_ms is None]
         if all(turn.cost_ms is not None for turn in woken):
-            whole = SHARE * sum([turn.cost_ms or 0.0 for turn in woken])
-            self._spacing_ms = min(max(round(whole), PROTECTIVE_SPACING_MS), SPACING_MS)
+            whole = sum([turn.cost_ms or 0.0 for turn in woken])
+            self._spacing_ms = min(round(max(AIM_MS - whole, SHARE * whole)), SPACING_MS)
 
     def seconds_until_next(self, now_ms: int) -> float:
         """How long nothing is due."""
