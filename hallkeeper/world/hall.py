@@ -17,7 +17,8 @@ from hallkeeper.world.cluster import WorldCluster
 from hallkeeper.world.disk import Disk
 from hallkeeper.world.loop import VirtualLoop
 from hallkeeper.world.network import Network
-from hallkeeper.world.power_devices import BmcWriter, PduWriter, PowerDevices
+from hallkeeper.world.power_devices import PowerDevices
+from hallkeeper.world.power_writers import BmcWriter, PduWriter
 from hallkeeper.world.process import Point, Process, ProcessClock
 from hallkeeper.world.truth import ServerTruth, Truth
 from hallkeeper.world.web_devices import TOKEN, Handle, Server, VirtualAgentWriter, VirtualKubernetesWriter

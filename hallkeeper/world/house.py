@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -13,11 +14,14 @@ from hallkeeper.world.collecting import Collecting
 from hallkeeper.world.hall import Hall
 from hallkeeper.world.instruments import Instruments
 from hallkeeper.world.modbus_devices import modbus_lines
+from hallkeeper.world.own_meters import OwnMeters
 from hallkeeper.world.process import Killed, Process, ProcessClock
 from hallkeeper.world.truth import ServerTruth
 from hallkeeper.world.window import QuickWindow
 from remediator.actuator.actuator import Actuator
 from remediator.actuator_client import Answer, IntentMessage
+from remediator.protective import METER_METRICS, ProtectiveService
+from remediator.protective import WINDOW_SECONDS as METER_SECONDS
 from remediator.service import WINDOW_SECONDS, RemediatorService
 from remediator.sight import METRICS
 from remediator.verbs import Lane
@@ -26,6 +30,7 @@ from rules.service import RulesService
 
 COLLECTORS, RULES, REMEDIATOR, ACTUATOR = "collectors", "rules", "remediator", "actuator"
 SECOND = "remediator-2"
+PROTECTIVE, PROTECTIVE_ACTUATOR = "protective", "actuator-protective"
 SOCKET_SECONDS = 0.002
 """From one process to another over a Unix socket."""
 
@@ -46,6 +51,9 @@ class House:
         """The whole product."""
         for start in (self.start_collectors, self.start_actuator, self.start_rules, self.start_remediator):
             start()
+        if self._whole:
+            self.start_protective_actuator()
+            self.start_protective()
 
     def start(self, name: str) -> None:
         """One process by name."""
@@ -54,6 +62,8 @@ class House:
             RULES: self.start_rules,
             REMEDIATOR: self.start_remediator,
             ACTUATOR: self.start_actuator,
+            PROTECTIVE: self.start_protective,
+            PROTECTIVE_ACTUATOR: self.start_protective_actuator,
         }
         starts[name]()
 
@@ -117,19 +127,45 @@ class House:
             self.remediator = service
         return process
 
+    def start_protective(self) -> None:
+        """Who sheds."""
+        hall, process = self.hall, self.hall.process(PROTECTIVE)
+        clock = ProcessClock(process)
+        service = ProtectiveService(
+            hall.site,
+            hall.bus(process),
+            clock,
+            hall.settings,
+            CollectorRegistry(),
+            actuator=ActuatorSocket(self, process, Lane.PROTECTIVE),
+            cluster=hall.cluster_for(process),
+            meters=OwnMeters(hall.plant, hall.reach, hall.network, process, clock),
+            own_window=QuickWindow(depth_seconds=METER_SECONDS, names=METER_METRICS),
+            wider_window=QuickWindow(depth_seconds=METER_SECONDS, names=METRICS),
+            random=Random(hall.seed),
+        )
+        process.start(service.run())
+
     def start_actuator(self) -> None:
-        """Who alone commands."""
-        hall, process = self.hall, self.hall.process(ACTUATOR)
+        """Who alone commands, in the corrective lane."""
+        self._actuator(ACTUATOR, Lane.CORRECTIVE)
+
+    def start_protective_actuator(self) -> None:
+        """The same in the protective lane."""
+        self._actuator(PROTECTIVE_ACTUATOR, Lane.PROTECTIVE)
+
+    def _actuator(self, name: str, lane: Lane) -> None:
+        hall, process = self.hall, self.hall.process(name)
         clock = ProcessClock(process)
         actuator = Actuator(
-            lane=Lane.CORRECTIVE,
+            lane=lane,
             site=hall.site,
             data=hall.settings.data,
             clock=clock,
             make_writers=lambda remember: hall.writers(process, clock, remember),
             connect=hall.disk.connector(process),
         )
-        self._actuators[Lane.CORRECTIVE] = process, actuator
+        self._actuators[lane] = process, actuator
         process.start(actuator.run())
 
     def actuator(self, lane: Lane) -> tuple[Process, Actuator] | None:

@@ -23,6 +23,7 @@ from hallkeeper.world.hall import Ground, Hall
 from hallkeeper.world.house import ACTUATOR, COLLECTORS, REMEDIATOR, RULES, House
 from hallkeeper.world.invariants import CHECKS
 from hallkeeper.world.loop import VirtualLoop
+from hallkeeper.world.people import People
 from hallkeeper.world.seeds import OPERATOR, SERVICE, ended_all
 from hallkeeper.world.troubles import Troubles
 from hallkeeper.world.witness import Witness
@@ -99,7 +100,7 @@ class _Virtual:
         (folder / "data").mkdir()
         self.hall = Hall(loop=loop, site=ground.site, settings=settings, plant=plant, seed=scenario.site.seed)
         self.house = House(self.hall, whole=True)
-        self.troubles = Troubles(self.hall, self.house, OPERATOR)
+        self.troubles = Troubles(self.hall, self.house, People(self.hall, OPERATOR))
         self.witness = Witness(self.hall)
         self.hall.faults.house = self._strike
         self.hall.restart = self.troubles.start
@@ -196,15 +197,15 @@ class _Virtual:
             case "approve" | "refuse":
                 for remediation in self._asked(person):
                     kind = "approve" if person.does == "approve" else "deny"
-                    self.troubles.command(kind, remediation)
+                    self.troubles.people.command(kind, remediation)
             case "maintenance-begins":
                 for asset in person.about:
-                    self.troubles.command("maintenance", asset)
+                    self.troubles.people.command("maintenance", asset)
             case "maintenance-ends":
                 for asset in person.about:
-                    self.troubles.command("maintenance", asset, details={"end": True})
+                    self.troubles.people.command("maintenance", asset, details={"end": True})
             case "stop" | "resume":
-                self.troubles.command(str(person.does), "site")
+                self.troubles.people.command(str(person.does), "site")
             case _:
                 return  # acknowledgements are on-call's
 

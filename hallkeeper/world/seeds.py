@@ -19,6 +19,7 @@ from hallkeeper.world.hall import Ground, Hall
 from hallkeeper.world.house import House
 from hallkeeper.world.invariants import violations
 from hallkeeper.world.loop import VirtualLoop
+from hallkeeper.world.people import People
 from hallkeeper.world.rulefiles import PLAYBOOKS, write_playbooks, write_rules
 from hallkeeper.world.troubles import Troubles
 from hallkeeper.world.witness import Witness
@@ -82,7 +83,7 @@ class Run:
         plant = Plant(self.ground.layout, seed=self.seed)
         self.hall = Hall(loop=loop, site=self.ground.site, settings=settings, plant=plant, seed=self.seed, coarse=True)
         self.house = House(self.hall)
-        self.troubles = Troubles(self.hall, self.house, OPERATOR)
+        self.troubles = Troubles(self.hall, self.house, People(self.hall, OPERATOR))
         self.witness = Witness(self.hall)
         self.hall.point = self.troubles.point
         self.hall.restart = self.troubles.start

@@ -1,21 +1,15 @@
 """Carries a seed's plan out: begins and ends each trouble at its time, and keeps what a checker must know of it."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
 
-from bus.events import CommandEvent, encode_event
-from bus.port import Message
-from bus.signing import SigningKey, sign
-from bus.topics import COMMANDS
 from hallkeeper.world.faultplan import Planned
 from hallkeeper.world.hall import Hall
 from hallkeeper.world.house import ACTUATOR, COLLECTORS, REMEDIATOR, RULES, House
-from hallkeeper.world.process import Process
-from remediator.switches import Switches
+from hallkeeper.world.people import People
 from simulator.faults import FaultError
 
 ALL = (COLLECTORS, ACTUATOR, RULES, REMEDIATOR)
@@ -41,13 +35,12 @@ class Troubles:
 
     hall: Hall
     house: House
-    operator: SigningKey
+    people: People
     spans: list[Span] = field(default_factory=list)
     injected: dict[str, int] = field(default_factory=dict)
     """By number of the fault matrix and kind."""
     crash_after: dict[str, int] = field(default_factory=dict)
     """Process to the number of crash points that it may still pass."""
-    _commands: int = 0
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -260,47 +253,6 @@ class Troubles:
         self.hall.power.slow_effect[one.target] = dict(one.settings)["seconds"]
         return lambda: _done(self.hall.power.slow_effect.pop(one.target, None))
 
-    # people
-
-    def command(self, kind: str, subject: str, **fields: object) -> None:
-        """Something that an operator decides, signed."""
-        self._commands += 1
-        event = CommandEvent(
-            command_id=f"c{self._commands}",
-            kind=kind,
-            subject=subject,
-            actor="alice",
-            role="operator",
-            reason="the campaign asks for it",
-            at_ms=self.hall.now_ms() + self.hall.wall_offset_ms,
-            **fields,  # type: ignore[arg-type]
-        )
-        value = encode_event(event)
-        self.hall.put(Message(COMMANDS, event.key(), value, sign(value, self.operator)))
-
-    def stop(self, one: Planned) -> End:
-        """The stop switch as a file, which works with everything down; resumed by a command."""
-        del one
-        from remediator.facts import Stop
-
-        with suppress(OSError):
-            Switches(self.hall.settings.data).throw(Stop.CORRECTIVE)
-        return lambda: self.command("resume", "site")
-
-    def lockout(self, one: Planned) -> End:
-        """A technician works on a node."""
-        Switches(self.hall.settings.data).lock(
-            one.target, actor="alice", reason="hands inside", at_ms=self.hall.now_ms()
-        )
-        return lambda: self.command("unlock", one.target)
-
-    def maintenance(self, one: Planned) -> End:
-        """Announced work on a node."""
-        now_ms = self.hall.now_ms() + self.hall.wall_offset_ms
-        until = now_ms + round(1000 * (one.until - one.at))
-        self.command("maintenance", one.target, expires_at_ms=until)
-        return lambda: None
-
 
 def _done(_: object) -> None:
     """Nothing more."""
@@ -334,8 +286,7 @@ _BEGIN: Mapping[str, Callable[[Troubles, Planned], End | None]] = {
     "liar": Troubles.liar,
     "frozen": Troubles.frozen,
     "effect-late": Troubles.effect_late,
-    "stop": Troubles.stop,
-    "lockout": Troubles.lockout,
-    "maintenance": Troubles.maintenance,
+    "stop": lambda troubles, one: troubles.people.stop(one),
+    "lockout": lambda troubles, one: troubles.people.lockout(one),
+    "maintenance": lambda troubles, one: troubles.people.maintenance(one),
 }
-__all__ = ["Process", "Span", "Troubles"]

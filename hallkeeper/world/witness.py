@@ -49,7 +49,9 @@ class Witness:
     def hear(self, arrival: Arrival) -> None:
         """A request reached a device."""
         data = self.hall.settings.data
-        intent = ledger_intent(data / "ledger.sqlite", arrival.intent)
+        intent = ledger_intent(data / "ledger.sqlite", arrival.intent) or ledger_intent(
+            data / "protective.sqlite", arrival.intent
+        )
         node = str(intent.target) if intent is not None else str(arrival.arguments.get("node", arrival.device))
         index = self.hall.plant.layout.node_index.get(node)
         machines = self.hall.plant.machines
@@ -62,7 +64,8 @@ class Witness:
                 arrival=arrival,
                 at=self.hall.loop.time(),
                 intent=intent,
-                noted=_noted(data / "actuator-corrective.sqlite", arrival.intent),
+                noted=_noted(data / "actuator-corrective.sqlite", arrival.intent)
+                or _noted(data / "actuator-protective.sqlite", arrival.intent),
                 node=node if index is not None else "",
                 state=state,
                 whole=state is NodeState.RUNNING and gpus == GPUS,

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from hallkeeper.world import disk, power_devices
+from hallkeeper.world import disk, power_devices, power_writers
 from hallkeeper.world.campaign import silence, workplace
 from hallkeeper.world.faultplan import Planned
 from hallkeeper.world.hall import Ground
@@ -111,7 +111,7 @@ def no_fsync(bugs: ExitStack) -> None:
 
 def resend_on_unknown(bugs: ExitStack) -> None:
     """A writer that sends once more when no answer came, as pyghmi does."""
-    answer = power_devices.PowerWriter._answer
+    answer = power_writers.PowerWriter._answer
 
     async def again(self, attempted, answered):
         said = await answer(self, attempted, answered)
@@ -119,7 +119,7 @@ def resend_on_unknown(bugs: ExitStack) -> None:
             self._launched(attempted.order, "00000001")
         return said
 
-    bugs.enter_context(patch.object(power_devices.PowerWriter, "_answer", again))
+    bugs.enter_context(patch.object(power_writers.PowerWriter, "_answer", again))
 
 
 def resend_after_a_crash(bugs: ExitStack) -> None:
