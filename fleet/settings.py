@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 
 from fleet.addresses import BusUrl, HttpUrl, ListenAddress
 from fleet.document import read_document
-from fleet.entry import Entry, FilePath, Several
+from fleet.entry import Entry, FilePath, Several, text_check
 from fleet.errors import SettingsError, in_order
 from fleet.mistakes import problems_of
 from fleet.references import SecretRef, secret_problems
@@ -24,6 +24,15 @@ DAEMONS = ("collectors", "rules", "remediator", "protective", "oncall", "histori
 Mode = Literal["observe", "approve", "enforce"]
 Role = Literal["service", "operator", "admin"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _share_trouble(text: str) -> str | None:
+    number, _, engines = text.partition("/")
+    return None if int(number) <= int(engines) else f"there is no share {text}|1/{engines} to {engines}/{engines}"
+
+
+RulesShare = Annotated[str, Field(pattern=r"^[1-9][0-9]?/[1-9][0-9]?$"), text_check(_share_trouble)]
+"""So many-th of so many engines."""
 
 
 class Webhook(Entry):
@@ -148,6 +157,8 @@ class Settings(Entry):
     """Zones polled by this process; all of them where left out."""
     rules: Several[FilePath] = ()
     """Folders of rule files; the shipped catalogue where left out."""
+    rules_share: RulesShare = "1/1"
+    """Which part of the rules this process's engine judges: `1/2` and `2/2` are the two halves of what one engine would."""
     playbooks: Several[FilePath] = ()
     """Folders of playbooks; the shipped ones where left out."""
     listen: ListenAddress = "127.0.0.1:8080"

@@ -27,8 +27,9 @@ ERROR_LETTERS: Final = 200
 class Health:
     """The frames of one engine's rules."""
 
-    def __init__(self, writer: FrameWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: FrameWriter, mark: str = "") -> None:
+        """`mark` tells the sources of several engines apart."""
+        self._writer, self._source = writer, SOURCE + mark
         self._said: dict[SeriesName, float] = {}
 
     def frames(self, engine: Engine, at_ms: int) -> list[Message]:
@@ -40,7 +41,7 @@ class Health:
         if not whole:
             return []
         values = np.array(list(whole.values()), dtype=np.float64)
-        return self._writer.messages(SOURCE, ZONE, SeriesLayout.of(list(whole)), at_ms, values)
+        return self._writer.messages(self._source, ZONE, SeriesLayout.of(list(whole)), at_ms, values)
 
 
 def _series(engine: Engine) -> list[tuple[SeriesName, float]]:

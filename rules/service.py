@@ -30,7 +30,6 @@ from rules.announce import EngineAlerts, Telling, alert_events, telling_of
 from rules.engine import AlertTransition, Engine
 from rules.event_follower import EventFollower
 from rules.events import BURSTS, METRIC, EventCounters
-from rules.files.load import load_rules
 from rules.forked import forked, through
 from rules.frame_feed import BUS_TIMEOUT_SECONDS, FrameFeed
 from rules.health import TELL_MS, Health
@@ -39,6 +38,7 @@ from rules.labels import NAME
 from rules.memory import Memory
 from rules.meters import RulesMeters, Tally
 from rules.rollups.topic import RollupTopic
+from rules.share import Share
 from rules.succession import Succession
 from rules.timetable import Timetable
 from rules.voice import Voice
@@ -84,8 +84,9 @@ class RulesService:
         """Load the rules; `boot` is drawn where it is not given. Raises `RuleFileError` with every mistake."""
         self._bus, self._clock, self._settings = bus, clock, settings
         boot = secrets.randbits(63) if boot is None else boot
+        self._share = Share.of(settings.rules_share)
         self.engine = Engine(
-            load_rules(self._folders()),
+            self._share.load(self._folders()),
             boot=boot,
             raw_ms=RAW_MS,
             external_labels=settings.external_labels,
@@ -93,7 +94,7 @@ class RulesService:
             most=MOST,
         )
         self._tally = Tally()
-        self._keeping = Keeping(settings.data, disk)
+        self._keeping = Keeping(self._share.folder(settings.data), disk)
         self._feed = FrameFeed(self.engine, clock, self._tally, wake=self._woken)
         self._memory = Memory(
             self.engine,
@@ -110,7 +111,7 @@ class RulesService:
         self._events = EventFollower(
             counters, FrameWriter(boot ^ 1), clock, self._tally, append=self._feed.append, keep=self._keep_counters
         )
-        self._health = Health(FrameWriter(boot ^ 2))
+        self._health = Health(FrameWriter(boot ^ 2), self._share.mark)
         self._succession = Succession(EngineAlerts(self.engine))
         self._voice = Voice(clock, self._tally, self._succession.published, may=self._may_speak)
         RulesMeters(registry, lambda: self.engine, self._tally, leads=lambda: self._speaks)
@@ -124,7 +125,7 @@ class RulesService:
 
     async def run(self) -> None:
         """Judge until cancelled; what was decided is published and kept before it returns."""
-        self._settings.data.mkdir(parents=True, exist_ok=True)
+        self._share.folder(self._settings.data).mkdir(parents=True, exist_ok=True)
         publisher = await self._bus.publisher()
         async with AsyncExitStack() as stack:
             alerts = await self._bus.reader(topics=[ALERTS], since_ms=self._clock.now_ms() - HEARD_MS)
@@ -134,7 +135,7 @@ class RulesService:
             await self._minutes.rebuild()
             self._feed.positions.update(positions)
             newest = alert_events((await self._bus.latest(ALERTS)).values())
-            self._succession.begin(newest, self._clock.now_ms())
+            self._succession.begin(self._share.concerned(newest), self._clock.now_ms())
             since = self._clock.now_ms() - self.engine.depth_ms
             frames = await self._bus.reader(topics=[FRAMES], since_ms=since, positions=positions)
             stack.push_async_callback(frames.close)
@@ -162,7 +163,7 @@ class RulesService:
 
     def reload(self) -> None:
         """Take the rule files as they are now. Raises `RuleFileError`, and then the old rules stay in force."""
-        rules = load_rules(self._folders())
+        rules = self._share.load(self._folders())
         self._decided(self.engine.reload(rules, self._now()))
         self._timetable = self._turns()
         self._unjudged &= self.engine.groups.keys()
@@ -263,8 +264,10 @@ class RulesService:
     async def _candidate(self) -> Leadership:
         """On one machine a lock that the kernel frees with its holder; beyond it, claims on the bus."""
         if not self._settings.bus.startswith("kafka://"):
-            return FileLockLeadership(self._settings.data / "rules.lock", self._clock, try_seconds=TRY_SECONDS)
-        claims = await BusClaims.open(self._bus, self._clock, SUBJECT)
+            return FileLockLeadership(
+                self._settings.data / f"rules{self._share.mark}.lock", self._clock, try_seconds=TRY_SECONDS
+            )
+        claims = await BusClaims.open(self._bus, self._clock, SUBJECT + self._share.mark)
         return ClaimsLeadership(claims, self._clock, f"rules-{secrets.token_hex(8)}")
 
     async def _take_turns(self, alerts: Consumer, publisher: Publisher, leadership: Leadership) -> None:
@@ -279,7 +282,8 @@ class RulesService:
                     counting = None
                 if await self._listen(alerts) and leads and not self._speaks and not self._unjudged:
                     self._begin_to_speak()
-                    counting = group.create_task(self._count_events(publisher))
+                    if self._share.first:
+                        counting = group.create_task(self._count_events(publisher))
 
     def _may_speak(self) -> bool:
         return self._speaks and self._leadership is not None and self._leadership.epoch() is not None
@@ -296,7 +300,7 @@ class RulesService:
         try:
             records = await alerts.fetch(timeout_seconds=LEADING_SECONDS if self._speaks else LISTEN_SECONDS)
             others = [record for record in records if not self._is_echo(record)]
-            for event in alert_events(others):
+            for event in self._share.concerned(alert_events(others)):
                 self._succession.heard(event)
             return self._speaks or (not records and await self._feed.backlog(alerts) == 0)
         except BusError as error:

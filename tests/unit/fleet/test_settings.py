@@ -153,3 +153,16 @@ def test_a_reload_gives_a_new_object_or_leaves_the_old_one_alone(tmp_path: Path)
     assert old.listen == "127.0.0.1:1000"
     write(tmp_path, "listen: 127.0.0.1:2000\n")
     assert load_settings(path).listen == "127.0.0.1:2000"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("3/2", "no share 3/2"), ("0/2", "pattern"), ("half", "pattern"), ("1/2", "")]
+)
+def test_a_share_of_the_rules_is_one_of_those_there_are(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "hallkeeper.yaml"
+    path.write_text(f'site: site.yaml\ndata: data\nrules_share: "{text}"\n')
+    if not why:
+        assert load_settings(path).rules_share == "1/2"
+        return
+    with pytest.raises(SettingsError, match="rules_share"):
+        load_settings(path)
