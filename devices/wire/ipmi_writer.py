@@ -175,7 +175,7 @@ class IpmiWriter:
         order, session = attempt.order, client.session
         assert session is not None
         assert attempt.sent_at_ns is not None
-        client.session = None  # closing it would take the sign away
+        client.session = None  # it dies with the restart, or is ended from outside: a Close would wait for nobody
         restart = Restart(
             address=order.endpoint.address,
             account=attempt.account,
