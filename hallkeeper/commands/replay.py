@@ -17,8 +17,8 @@ from hallkeeper.logs import configure_logs
 from hallkeeper.replay.backtest import records, write
 from hallkeeper.replay.findings import Report, encode
 from hallkeeper.replay.page import page
+from hallkeeper.replay.plan import DEFAULT_WARM_SECONDS
 from hallkeeper.replay.report import Wanted, report_of
-from hallkeeper.replay.run import DEFAULT_WARM_SECONDS
 from hallkeeper.replay.words import words
 from historian.recording.reader import Recording
 from remediator.playbook_loader import SHIPPED, load_playbooks

@@ -5,11 +5,27 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from hallkeeper.replay.findings import Difference, Findings, Remedy, Report, RuleLine, Source
+from hallkeeper.replay.findings import Difference, Findings, Remedy, Report, RuleDifference, RuleLine, Source
 from hallkeeper.replay.timeline import timeline
 
 LISTED: Final = 500
 """Rows of a table; the JSON report has them all."""
+TIMES: Final = (
+    'Pale: the condition held, not yet for long enough. Full: the alert fired. <b class="k critical">critical</b>'
+    ' <b class="k warning">warning</b> <b class="k info">info</b>. A bar that reaches the right edge had not ended.'
+)
+ACTS: Final = (
+    "What each playbook would have sent. Nothing was, so what a real act would have changed (a node going dark, a job"
+    " moving) is not in the recording: a later act may stand as refused because an earlier one never happened."
+    " kW: what the touched nodes drew at that moment by their outlets' meters."
+)
+GATES: Final = "A gate is a check that every act must pass; each remedy counts once for a gate that ever said no to it."
+ROOTS: Final = "Alerts that share a cause are one incident. Page: a person would have been called."
+SILENCE: Final = "Silence means health only where the rule could see what it reads."
+COMPARED: Final = (
+    "Here: the rules of this report. There: those they are compared with. Moved: fired in both, at another time."
+    " Rules that fired in neither stand last."
+)
 STYLE: Final = """
 :root{color-scheme:light dark;--bg:#fff;--ink:#1b1f24;--dim:#5d6670;--line:#d8dde3;--soft:#f4f6f8;--fire:#c0392b;--warn:#b9770e;
 --info:#2471a3;--good:#1e8449}
@@ -28,6 +44,8 @@ th{color:var(--dim);font-weight:600}.n{text-align:right;font-variant-numeric:tab
 .no{color:var(--fire)}.yes{color:var(--good)}svg{display:block;width:100%;height:auto}
 svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg .axis{stroke:var(--line)}svg .tick{fill:var(--dim)}
 .critical{fill:var(--fire)}.warning{fill:var(--warn)}.info{fill:var(--info)}.pending{opacity:.35}
+h3{font-size:.95rem;margin:1rem 0 .3rem}summary{cursor:pointer;margin:1rem 0 .3rem}.k{border-left:.8rem solid;padding-left:.3rem;
+font-weight:400}.k.critical{border-color:var(--fire)}.k.warning{border-color:var(--warn)}.k.info{border-color:var(--info)}
 @media print{body{max-width:none}}
 """
 
@@ -38,12 +56,12 @@ def page(report: Report) -> str:
         _head(report.source),
         _tiles(report.findings),
         _difference(report.difference),
-        _section("When what fired", timeline(report.findings, report.source)),
-        _section("What would have been done", _remedies(report.findings.remedies)),
-        _section("What was refused, and by which gate", _refused(report.findings)),
-        _section("Incidents", _incidents(report.findings)),
+        _section("When what fired", timeline(report.findings, report.source), TIMES),
+        _section("What would have been done", _remedies(report.findings.remedies), ACTS),
+        _section("What was refused, and by which gate", _refused(report.findings), GATES),
+        _section("Incidents", _incidents(report.findings), ROOTS),
         _section("Rules that fired", _fired(report.findings.rules)),
-        _section("Rules that never fired", _silent(report.findings.rules)),
+        _section("Rules that never fired", _silent(report.findings.rules), SILENCE),
         _foot(report),
     ]
     return (
@@ -70,8 +88,10 @@ def _clock(at_ms: int | None) -> str:
     return f'<time title="{moment(at_ms)} UTC">{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M:%S}</time>'
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+def _section(title: str, content: str, note: str = "") -> str:
+    """`note` is HTML."""
+    said = f'<p class="dim">{note}</p>\n' if note else ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{said}{content}\n</section>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> str:
@@ -108,7 +128,7 @@ def _tiles(findings: Findings) -> str:
         (f"{totals.would_have:,}", "remedies would have begun"),
         (f"{sum(totals.refused.values()):,}", "refusals by gates"),
         (f"{totals.nodes:,}", "nodes touched"),
-        (f"{totals.megawatts:.3f} MW", "drawn by those nodes"),
+        (f"{totals.megawatts:.3f}", "MW drawn by those nodes"),
         (f"{len(findings.silent):,}", "rules never fired"),
     )
     return '<div class="tiles">' + "".join(f"<div><b>{value}</b>{name}</div>" for value, name in shown) + "</div>"
@@ -116,7 +136,7 @@ def _tiles(findings: Findings) -> str:
 
 def _remedies(remedies: Sequence[Remedy]) -> str:
     return _table(
-        ("Begun", "Playbook", "Target", "Outcome", "Acts", "#Nodes", "#kW"),
+        ("Begun", "Playbook", "Target", "Outcome", "Acts, in order", "#Nodes", "#kW then"),
         (
             (
                 _clock(remedy.begun_ms),
@@ -149,7 +169,7 @@ def _steps(remedy: Remedy) -> str:
     for (name, verb, refused), targets in lines.items():
         aimed = sorted({target for target in targets if target})
         on = f" on {len(aimed)} nodes" if len(aimed) > 3 else f" on {', '.join(aimed)}" if aimed else ""
-        no = f' <span class="no">{escape(refused)}</span>' if refused else ""
+        no = f' <span class="no">refused as things stood: {escape(refused)}</span>' if refused else ""
         called = "" if name.replace("-", "_") == verb else f' <span class="dim">{escape(name)}</span>'
         shown.append(f"<code>{escape(verb)}</code>{escape(on)}{called}{no}")
     return "<br>".join(shown)
@@ -190,7 +210,7 @@ def _incidents(findings: Findings) -> str:
 def _fired(rules: Sequence[RuleLine]) -> str:
     loud = sorted((line for line in rules if line.fired), key=lambda line: (-line.fired, line.rule))
     return _table(
-        ("Rule", "#Fired", "#Only pending", "First", "#Firing, s"),
+        ("Rule", "#Fired", "#Held too briefly", "First", "#Firing, s"),
         (
             (f"<code>{escape(line.rule)}</code>", f"{line.fired:,}", f"{line.pending:,}", _clock(line.first_ms), f"{line.firing_seconds:,.0f}")
             for line in loud
@@ -200,10 +220,26 @@ def _fired(rules: Sequence[RuleLine]) -> str:
 
 
 def _silent(rules: Sequence[RuleLine]) -> str:
-    return _table(
-        ("Rule", "#Only pending", "Why that may say nothing"),
-        ((f"<code>{escape(line.rule)}</code>", f"{line.pending:,}", _excuse(line)) for line in rules if not line.fired),
-        "Every rule fired.",
+    """Those whose silence says something, then those that had nothing to look at."""
+    silent = [line for line in rules if not line.fired]
+    seeing = [line for line in silent if not (line.unseen or line.failure)]
+    table = _table(
+        ("Rule", "#Held too briefly"),
+        ((f"<code>{escape(line.rule)}</code>", f"{line.pending:,}") for line in seeing),
+        "There is none whose metrics were all recorded.",
+    )
+    blind = _table(
+        ("Rule", "#Held too briefly", "Why its silence may say nothing"),
+        (
+            (f"<code>{escape(line.rule)}</code>", f"{line.pending:,}", _excuse(line))
+            for line in silent
+            if line.unseen or line.failure
+        ),
+        "There is none.",
+    )
+    return (
+        f"<h3>{len(seeing)} rules saw all their metrics and found nothing</h3>{table}"
+        f"<details><summary>{len(silent) - len(seeing)} rules could not see everything that they read</summary>{blind}</details>"
     )
 
 
@@ -218,7 +254,7 @@ def _difference(found: Difference | None) -> str:
     if found is None:
         return ""
     table = _table(
-        ("Rule", "Change", "#Fired", "#Against", "#Only here", "#Only against", "#Moved", "#Earlier by, s"),
+        ("Rule", "Change", "#Fired here", "#Fired there", "#Only here", "#Only there", "#Moved", "#Earlier here by, s"),
         (
             (
                 f"<code>{escape(line.rule)}</code>",
@@ -230,7 +266,7 @@ def _difference(found: Difference | None) -> str:
                 f"{line.moved:,}",
                 f"{line.earlier_seconds:g}",
             )
-            for line in found.rules
+            for line in sorted(found.rules, key=_says_nothing)
         ),
         "Both rule sets found the same.",
     )
@@ -239,7 +275,12 @@ def _difference(found: Difference | None) -> str:
         for which, names in (("these rules", found.remedies_only_here), ("those they are compared with", found.remedies_only_against))
         if names
     ]  # fmt: skip
-    return _section(f"Compared with the other rule set ({found.same} rules alike)", table + "".join(more))
+    return _section(f"Compared with the other rule set ({found.same} rules alike)", table + "".join(more), COMPARED)
+
+
+def _says_nothing(line: RuleDifference) -> bool:
+    """A rule that only one of both sets has, and that found nothing: those come last."""
+    return not (line.fired or line.fired_against)
 
 
 def _foot(report: Report) -> str:

@@ -9,7 +9,8 @@ from fleet.model import Site
 from hallkeeper import __version__
 from hallkeeper.replay.compare import difference
 from hallkeeper.replay.findings import Report, Source
-from hallkeeper.replay.run import DEFAULT_WARM_SECONDS, Plan, Replayed, replay
+from hallkeeper.replay.plan import DEFAULT_WARM_SECONDS, Plan, Replayed
+from hallkeeper.replay.run import replay
 from hallkeeper.replay.stages import Stages
 from historian.recording.reader import Recording
 from remediator.playbook import Playbook

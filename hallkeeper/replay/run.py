@@ -5,7 +5,6 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,20 +16,18 @@ from bus.signing import TrustedKey
 from bus.topics import ALERTS, COMMANDS, EVENTS
 from fleet.clock import VirtualClock
 from fleet.errors import Malformed
-from fleet.model import AssetId, Site
+from fleet.model import AssetId
 from fleet.settings import Intervals
 from hallkeeper.replay.cluster import SERIES
 from hallkeeper.replay.corrective import Corrective
 from hallkeeper.replay.feed import Feed
-from hallkeeper.replay.findings import Findings
 from hallkeeper.replay.notes import Notes
+from hallkeeper.replay.plan import Plan, Replayed
 from hallkeeper.replay.protective import Protective
 from hallkeeper.replay.quiet import Quiet, split
 from hallkeeper.replay.stages import Stages
 from hallkeeper.replay.window import SharedWindow
-from historian.recording.reader import Recording
 from historian.recording.shape import Segment
-from remediator.playbook import Playbook
 from remediator.protective import METER_METRICS
 from remediator.protective import WINDOW_SECONDS as METER_SECONDS
 from remediator.remedies import FOREIGN
@@ -43,7 +40,7 @@ from rules.check import names_in
 from rules.engine import AlertTransition, Engine
 from rules.event_follower import COUNTERS_SECONDS
 from rules.events import EventCounters
-from rules.files.model import AlertRule, RecordingRule, RuleSet
+from rules.files.model import AlertRule, RecordingRule
 from rules.window.needs import RAW_MS
 
 BOOT: Final = 1
@@ -53,40 +50,10 @@ TICK_MS: Final = 1_000
 CONCERNED_LOOK_MS: Final = 2_000
 """Between two looks at all instruments while something is wrong: agents are read as often (to tune)."""
 QUIET_LOOK_MS: Final = 10_000
-"""Between two looks at all instruments while nothing is wrong: one at 640 nodes costs as much as two passes of the rules (to tune)."""
+"""Between two looks at all instruments while nothing is wrong (to tune)."""
 CONCERN_MS: Final = 60_000
 """So long after a change of an alert the remediator looks more often."""
 COLLECT_MS: Final = 60_000
-DEFAULT_WARM_SECONDS: Final = 60.0
-"""The window is filled before anything is judged, as the rule service does after a start: two periods of the inventory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is replayed and how."""
-
-    recording: Recording
-    site: Site
-    rules: RuleSet
-    rules_sha256: str
-    playbooks: Sequence[Playbook]
-    since_ms: int | None = None
-    until_ms: int | None = None
-    warm_seconds: float = DEFAULT_WARM_SECONDS
-    plain: bool = False
-    """Without short cuts: every frame alone, every group at every turn. It finds the same, slowly: tests compare."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What came of it."""
-
-    findings: Findings
-    from_ms: int
-    until_ms: int
-    judged_from_ms: int
-    frames: int
-    points: int
 
 
 def replay(plan: Plan, progress: Callable[[int], None] = lambda _: None, stages: Stages | None = None) -> Replayed:

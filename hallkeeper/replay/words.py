@@ -1,6 +1,6 @@
 """The report in words, for a terminal."""
 
-from hallkeeper.replay.findings import Report, RuleLine
+from hallkeeper.replay.findings import Report, RuleDifference, RuleLine
 from hallkeeper.replay.page import moment
 
 LISTED = 20
@@ -32,13 +32,14 @@ def words(report: Report) -> str:
     if report.difference is not None:
         lines += _part(
             f"differs ({report.difference.same} rules alike)",
-            [
-                f"{line.change:<12}  {line.rule}: {line.fired} against {line.fired_against},"
-                f" {line.moved} at another time (earlier by {line.earlier_seconds:g} s)"
-                for line in report.difference.rules
-            ],
+            [_changed(line) for line in report.difference.rules],
         )
     return "\n".join(lines)
+
+
+def _changed(line: RuleDifference) -> str:
+    said = f"{line.change:<12}  {line.rule}: fired {line.fired} times, in the other set {line.fired_against}"
+    return f"{said}, earlier by {line.earlier_seconds:g} s" if line.moved else said
 
 
 def _silent(line: RuleLine) -> str:

@@ -279,7 +279,8 @@ def test_the_back_test_is_what_the_remediator_asks_for(report: Report, recording
     folder, data = rules(tmp_path / "rules"), tmp_path / "data"
     playbooks = load_playbooks()
     kept = records(report, playbooks, folder, by="alice", at_ms=7)
-    assert set(kept) == {"node-hung", "gpu-fell-off-bus", "phase-overload"}
+    ours = {"node-hung", "gpu-fell-off-bus", "phase-overload"}
+    assert set(kept) >= ours
     assert (kept["node-hung"].fired, kept["node-hung"].would_have) == (1, 1)
     write(data, kept)
     site = load_site(recording / "site.yaml", check_secrets=False)
@@ -292,7 +293,7 @@ def test_the_back_test_is_what_the_remediator_asks_for(report: Report, recording
     }
     (data / "commissioned.json").write_text(json.dumps({"outlets": outlets}))
     settings = Settings.model_validate({"rules": [str(folder)], "data": str(data)})
-    assert may_enforce(site, playbooks, settings) == dict.fromkeys(kept, True)
+    assert ours <= {name for name, may in may_enforce(site, playbooks, settings).items() if may}
     rules(folder, wait=6)
     assert may_enforce(site, playbooks, settings)["node-hung"] is False
     assert may_enforce(site, playbooks, settings)["gpu-fell-off-bus"] is True
@@ -301,7 +302,9 @@ def test_the_back_test_is_what_the_remediator_asks_for(report: Report, recording
 def test_a_playbook_whose_rule_was_not_replayed_is_not_vouched_for(report: Report, tmp_path: Path) -> None:
     folder = rules(tmp_path / "rules")
     (folder / "gpu.yaml").unlink()
-    assert set(records(report, load_playbooks(), folder, by="a", at_ms=1)) == {"node-hung", "phase-overload"}
+    vouched = set(records(report, load_playbooks(), folder, by="a", at_ms=1))
+    assert vouched >= {"node-hung", "phase-overload"}
+    assert "gpu-fell-off-bus" not in vouched
 
 
 def test_back_tests_of_others_stay_and_a_broken_file_is_not_overwritten(report: Report, tmp_path: Path) -> None:
