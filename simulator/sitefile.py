@@ -96,6 +96,11 @@ def _pdu(layout: Layout, ports: Ports, pdu: int) -> Mapping[str, object]:
     }  # fmt: skip
 
 
+def _bounds(low: float, high: float, step: float, every_seconds: float) -> Mapping[str, float]:
+    """What the owner allows of a writable point."""
+    return {"low": low, "high": high, "step": step, "every_seconds": every_seconds}
+
+
 def _power(layout: Layout, ports: Ports, settings: PlantSettings) -> Iterator[str]:
     sources = {
         feed: [f"grid-{side}", f"gen-{side}", f"gen-{side + 2}", "bess-1"] for side, feed in enumerate(FEEDS, start=1)
@@ -103,6 +108,7 @@ def _power(layout: Layout, ports: Ports, settings: PlantSettings) -> Iterator[st
     battery = {
         "name": "bess-1", "rated_watts": settings.bess_watts, "capacity_watt_hours": settings.bess_watt_hours,
         "address": f"127.0.0.1:{ports.battery}", "profile": "sunspec-battery", "unit": 1,
+        "writable": {"bess_set_point": _bounds(-settings.bess_watts, settings.bess_watts, settings.bess_watts / 4, 10)},
     }  # fmt: skip
     yield "power:"
     yield from _section(
@@ -137,6 +143,7 @@ def _cooling(layout: Layout, ports: Ports) -> Iterator[str]:
             {
                 "name": name, "address": f"127.0.0.1:{ports.cdus[name]}", "profile": "cdu-modbus", "unit": 1, "protective": True,
                 "refresh_seconds": REFRESH_SECONDS,
+                "writable": {"coolant_set_point": _bounds(25, 45, 1, 60), "standby_pump": _bounds(0, 1, 1, 10)},
             }
             for name in layout.cdus
         ),

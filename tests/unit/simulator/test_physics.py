@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.breakers import Breakers, TripCurve
+from simulator.facility import grant
 from simulator.layout import Layout
 from simulator.plant import Plant
 from simulator.settings import PlantSettings
@@ -193,3 +194,16 @@ def test_strings_of_an_island_give_a_full_battery_nothing_however_hard_it_is_tol
     demand = float(plant.sources.demand().sum())
     assert plant.battery.watts == 0.0
     assert float(plant.sources.generators.watts.sum()) == pytest.approx(demand, rel=1e-9)
+
+
+def test_people_isolate_a_rack_reset_a_string_and_start_a_pump_when_they_are_asked() -> None:
+    plant = Plant(Layout(16, 4), seed=1, settings=PlantSettings(standby_pumps=True))
+    plant.sources.generators.trip(1)
+    for asset in ("r02", "cdu-1", "gen-2"):
+        grant(plant, asset)
+    plant.step(20.0)
+    assert plant.cooling.rack_liters_per_minute()[1] == 0.0
+    assert plant.cooling.pump_rpm[0, 1] > 2_900.0
+    assert plant.sources.generators.running()[1]
+    with pytest.raises(ValueError, match="dgx-001"):
+        grant(plant, "dgx-001")
