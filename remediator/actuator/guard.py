@@ -50,7 +50,7 @@ def _forbidden(message: IntentMessage, site: Site, now: Situation) -> str | None
         return f"{held[0].asset} is locked out by {held[0].actor}: {held[0].reason}"
     outlet = f"{message.asset}#{message.arguments.get('outlet')}"
     if message.verb == "outlet_off" and outlet in now.doubted:
-        return f"{outlet} does not feed what the inventory says, try hallkeeper commission for it"
+        return f"{outlet} does not feed what the inventory says: its wiring must be proven anew first"
     protected = protected_in(message, site)
     if protected is not None:
         return f"{protected} is protected and never switched"

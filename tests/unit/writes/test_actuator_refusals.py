@@ -159,6 +159,6 @@ async def test_an_outlet_whose_wiring_was_shown_wrong_is_switched_on_again_and_o
         (lab.data / QUARANTINE).write_text("{")
         blind = (await ask(actuator, intent("i4", asset="pdu-a", verb="outlet_off", arguments={"outlet": "2"})))[-1]
     assert (off.state, blind.state) == (State.NOT_SENT, State.NOT_SENT)
-    assert "hallkeeper commission" in off.text
+    assert "proven anew" in off.text
     assert other.state is not State.NOT_SENT
     assert back.state is not State.NOT_SENT
