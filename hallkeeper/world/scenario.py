@@ -28,6 +28,7 @@ from hallkeeper.world.seeds import OPERATOR, SERVICE, ended_all
 from hallkeeper.world.troubles import Troubles
 from hallkeeper.world.witness import Witness
 from remediator.playbook_loader import load_playbooks
+from simulator.facility import grant
 from simulator.faults import FaultError
 from simulator.faults.kind import Heal
 from simulator.scenarios import load_scenarios
@@ -204,6 +205,9 @@ class _Virtual:
             case "maintenance-ends":
                 for asset in person.about:
                     self.troubles.people.command("maintenance", asset, details={"end": True})
+            case "grant":
+                for asset in person.about:
+                    grant(self.hall.plant, asset)
             case "stop" | "resume":
                 self.troubles.people.command(str(person.does), "site")
             case _:
