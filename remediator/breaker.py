@@ -26,6 +26,8 @@ def breakers_of(
 
 
 def _breaker(domain: Domain, class_: ActionClass, intents: Sequence[Intent], graph: PlantGraph, now_ms: int) -> Breaker:
+    if not intents:
+        return Breaker(domain=domain, class_=class_, state=BreakerState.CLOSED)
     inside = graph.nodes_in(domain.id) | {domain.id}
     here = [intent for intent in intents if intent.target in inside]
     failures = sorted(i.closed_at_ms or 0 for i in here if i.outcome in _FAILED and not _settled_since(i, here))

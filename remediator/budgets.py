@@ -64,9 +64,10 @@ def budgets_of(
     `held` is who holds a place where (the ledger's reservations), `degraded` what feeds or cools below N+1.
     """
     budgets = []
+    out = set(out_of_service)
     for domain in graph.domains_of(target):
         nodes = graph.nodes_in(domain.id)
-        members = len(nodes - (set(out_of_service) - {target}))
+        members = len(nodes) - sum(name != target and name in nodes for name in out)
         redundant = domain.id not in degraded
         budgets.append(
             Budget(

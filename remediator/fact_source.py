@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fleet.model import AssetId, Kind, Site
+from fleet.model import Asset, AssetId, Kind, Site
 from remediator.breaker import breakers_of
 from remediator.budgets import budgets_of, degraded_by
 from remediator.facts import Approval, Facts, Freeze, Headroom, JobImpact, Proposal
@@ -52,6 +52,8 @@ class FactSource:
         self._ledger = ledger
         self._switches = switches
         self._surroundings = surroundings
+        self._protected = frozenset(a.id for a in site.assets.values() if a.protected)
+        self._feeders: dict[AssetId, tuple[Asset, ...]] = {}
 
     async def gather(
         self, proposal: Proposal, state: Remediation, playbook: Playbook, *, tries: int, tries_allowed: int, now_ms: int
@@ -79,7 +81,7 @@ class FactSource:
             lockouts=locks(self._switches.lockouts(), scope),
             scope=scope,
             stop=self._switches.stop(),
-            protected=frozenset(a.id for a in self._site.assets.values() if a.protected),
+            protected=self._protected,
             bus_lag_ms=around.bus_lag_ms,
             clock_offset_ms=around.clock_offset_ms,
             evidence=self._sight.evidence(node, now_ms, kubelet),
@@ -125,8 +127,10 @@ class FactSource:
         """A PDU's own input meter; a rack's PDUs if all are read; a busbar's PDUs, an unread one counted at its rating."""
         if self._site.asset(place).kind is Kind.PDU:
             return self._value("pdu_input_power_watts", {"asset": place}, now_ms)
-        pdus = [self._site.asset(below) for below in self._site.graph.downstream(place)]
-        feeders = [pdu for pdu in pdus if pdu.kind is Kind.PDU]
+        feeders = self._feeders.get(place)
+        if feeders is None:
+            below = (self._site.asset(name) for name in self._site.graph.downstream(place))
+            feeders = self._feeders[place] = tuple(asset for asset in below if asset.kind is Kind.PDU)
         if not feeders:
             return None
         read = [self._value("pdu_input_power_watts", {"asset": pdu.id}, now_ms) for pdu in feeders]

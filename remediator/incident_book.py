@@ -12,6 +12,7 @@ from bus.events import AlertEvent, AlertState, IncidentState, Moment
 from bus.identity import derived_id
 from fleet.model import AssetId, Site
 from remediator.causes import SILENCES, TOGETHER_MS, Symptom, explains, is_cause, same_cause, symptom_of
+from remediator.incident_index import IncidentIndex
 from remediator.incidents import SUPERSEDED, Incident, standing_of, state_of
 from remediator.records import Remediation
 from remediator.transitions import Phase
@@ -38,6 +39,7 @@ class IncidentBook:
         }
         self._changed: dict[str, Incident] = {}
         self._told: set[str] = set(self._open)
+        self._index = IncidentIndex(site, self._open.values())
 
     @property
     def open(self) -> tuple[Incident, ...]:
@@ -49,6 +51,11 @@ class IncidentBook:
         while incident_id in self._parents:
             incident_id = self._parents[incident_id]
         return self._open.get(incident_id)
+
+    def of_alert(self, alert_id: str) -> Incident | None:
+        """The open incident that an alert belongs to."""
+        found = self._index.of_alert(alert_id)
+        return None if found is None else self._open[found]
 
     def taken_in(self, incident_id: str) -> bool:
         """Whether another incident took it in."""
@@ -84,13 +91,14 @@ class IncidentBook:
 
     def take(self, alert: Symptom, now_ms: int) -> None:
         """Fold an alert into the incident that has or explains it, or open one; a cause takes in what it explains."""
-        home = next((incident for incident in self._open.values() if alert.alert_id in incident.alerts), None)
+        home = self.of_alert(alert.alert_id)
         if home is not None:
             self._update(home, alert, now_ms)
             return
         if not alert.active:
             return
-        home = next((incident for incident in self._open.values() if self._belongs(alert, incident)), None)
+        candidates = (self._open[incident_id] for incident_id in self._index.near(alert.asset))
+        home = next((incident for incident in candidates if self._belongs(alert, incident)), None)
         home = self._opened(alert, now_ms) if home is None else self._joined(home, alert, now_ms)
         if is_cause(alert, self._site):
             self._adopt(home, now_ms)
@@ -273,6 +281,7 @@ class IncidentBook:
 
     def _keep(self, incident: Incident) -> None:
         self._changed[incident.incident_id] = incident
+        self._index.keep(incident)
         if incident.ended:
             self._open.pop(incident.incident_id, None)
         else:

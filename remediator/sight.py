@@ -68,6 +68,10 @@ class Sight:
         self._signal = signal
         self._usual_watts = usual_watts
         self._stop_events = stop_events
+        self._ports: dict[AssetId, tuple[tuple[AssetId, str], ...]] = {}
+        for switch in site.of_kind(Kind.SWITCH):
+            for port, behind in switch.ports.items():
+                self._ports[behind] = (*self._ports.get(behind, ()), (switch.id, port))
 
     # meters
 
@@ -210,12 +214,7 @@ class Sight:
 
     def ports_of(self, node: AssetId) -> tuple[tuple[AssetId, str], ...]:
         """The fabric ports that the node hangs on."""
-        return tuple(
-            (switch.id, port)
-            for switch in self.site.of_kind(Kind.SWITCH)
-            for port, behind in switch.ports.items()
-            if behind == node
-        )
+        return self._ports.get(node, ())
 
     # the scheduler
 

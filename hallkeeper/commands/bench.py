@@ -161,6 +161,20 @@ def memory(
     show(run(nodes=nodes, minutes=minutes, seed=seed), as_json=as_json)
 
 
+@app.command()
+def decisions(
+    *,
+    number: Annotated[int, typer.Option("--alerts", help="Transitions of alerts.", min=100, max=1_000_000)] = 20_000,
+    nodes: Annotated[int, typer.Option(help="Nodes of the site.", min=8, max=4096)] = 640,
+    seed: Annotated[int, SEED] = 1,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Alerts through fold, choice of playbook, facts and every gate on one core: alerts a CPU-second, and a decision's p99."""
+    from hallkeeper.bench.decisions import run
+
+    show(run(alerts=number, nodes=nodes, seed=seed), as_json=as_json)
+
+
 def expect(against: str | None, *names: str) -> None:
     """Refuse a peer that this bench does not know."""
     if against is not None and against not in names:

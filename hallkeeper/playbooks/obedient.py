@@ -31,11 +31,12 @@ class Readings:
     """A live window as lists."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, dict[tuple[tuple[str, str], ...], list[Sample]]] = defaultdict(dict)
+        self._rows: dict[tuple[str, str], dict[tuple[tuple[str, str], ...], list[Sample]]] = defaultdict(dict)
 
-    def put(self, name: str, value: float, at_ms: int, **labels: str) -> None:
+    def put(self, name: str, value: float, at_ms: int, *, asset: str, **others: str) -> None:
         """One more sample of a series."""
-        row = self._rows[name].setdefault(tuple(sorted(labels.items())), [])
+        labels = {"asset": asset, **others}
+        row = self._rows[name, asset].setdefault(tuple(sorted(labels.items())), [])
         row.append(Sample(labels, value, at_ms))
         del row[:-KEPT]
 
@@ -50,7 +51,10 @@ class Readings:
 
     def _matching(self, name: str, matchers: Mapping[str, str]) -> list[list[Sample]]:
         wanted = {label: str(value) for label, value in matchers.items()}
-        return [row for key, row in self._rows[name].items() if row and wanted.items() <= dict(key).items()]
+        if "asset" not in wanted:
+            return []
+        rows = self._rows.get((name, wanted["asset"]), {})
+        return [row for key, row in rows.items() if row and wanted.items() <= dict(key).items()]
 
 
 def _at(sample: Sample) -> int:
