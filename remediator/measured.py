@@ -3,6 +3,7 @@ the window that it asks.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from fleet.model import AssetId, Kind, Site
 from remediator.proof import SAMPLES_NEEDED, Finding, Meter, Verdict, seen
@@ -24,6 +25,8 @@ BESS_SHARE = 0.1
 """A battery's watts may miss the set-point by so much of it (a default to tune)."""
 BESS_LEAST_WATTS = 20_000.0
 """Below this a battery's own losses move its meter (a default to tune)."""
+SILENT_MS = 25_000
+"""BMCs are polled every 10 s, those of an incident every 2 s, and restart in 60 s or more (a default to tune)."""
 PUMP_RPM = 100.0
 """A pump that turns (a default to tune)."""
 COOLANT_KELVIN = 0.5
@@ -61,11 +64,13 @@ def _gpus_back(intent: Intent, sight: Sight, site: Site, sent_at_ms: int) -> Fin
 
 
 def _bmc_back(intent: Intent, sight: Sight, _site: Site, sent_at_ms: int) -> Finding:
-    """The BMC answers its collector again, and the machine behind it has lived on."""
-    rows = _meter(sight, "bmc_power_state", intent.target, sent_at_ms).measured_after(sent_at_ms)
-    if len(rows) < SAMPLES_NEEDED:
-        return Finding(Verdict.OPEN, text="its BMC does not answer yet")
-    return Finding(Verdict.PROVEN, text="its BMC answers")
+    """The BMC was silent for longer than polls lie apart, and answers its collector again."""
+    meter = _meter(sight, "bmc_power_state", intent.target, sent_at_ms)
+    heard = [sent_at_ms, *(reading.at_ms for reading in meter.readings if reading.at_ms > sent_at_ms)]
+    back = [later for earlier, later in pairwise(heard) if later - earlier >= SILENT_MS]
+    if not back or len(meter.measured_after(back[-1] - 1)) < SAMPLES_NEEDED:
+        return Finding(Verdict.OPEN, text="its BMC has not been silent and come back yet")
+    return Finding(Verdict.PROVEN, text=f"its BMC answers after {(back[-1] - sent_at_ms) / 1000:.0f} s")
 
 
 def _unlimited(intent: Intent, sight: Sight, _site: Site, sent_at_ms: int) -> Finding:

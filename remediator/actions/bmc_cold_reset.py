@@ -13,6 +13,6 @@ ACTIONS = (
         attempts=1,
         lasting="a restart has no opposite; the BMC answers again within minutes",
         fence=Fence.SESSION_DIES,
-        proof="the machine lives on by its agent and draws as before; the BMC answers a new login again",
+        proof="its collector hears nothing of the BMC for 25 s or more, and then two answers again",
     ),
 )
