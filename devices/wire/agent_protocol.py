@@ -90,6 +90,8 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     state: Text
     intent: Text | None = None
+    taken_in: Text | None = None
+    """The boot in which it was asked for."""
     text: Text = ""
 
 

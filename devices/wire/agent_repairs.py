@@ -15,9 +15,9 @@ _BOOT = re.compile(r"[A-Za-z0-9-]{1,128}")
 
 
 def gpu_numbers(arguments: Mapping[str, object]) -> list[int] | None:
-    """The GPUs that are meant, None for all of the node. Raises `ValueError`."""
+    """The GPUs that are meant, None (or `all`) for all of the node. Raises `ValueError`."""
     wanted = arguments.get("gpus")
-    if wanted is None:
+    if wanted is None or wanted == "all":
         return None
     if not isinstance(wanted, list | tuple) or not wanted or not all(type(number) is int for number in wanted):
         raise ValueError(f"gpus is {wanted!r}, try a list of GPU numbers")
@@ -26,7 +26,11 @@ def gpu_numbers(arguments: Mapping[str, object]) -> list[int] | None:
 
 @dataclass(slots=True)
 class Repairing:
-    """A machine that repairs itself, once for this intent. A reboot is seen by another boot id and nothing else."""
+    """A machine that repairs itself, once for this intent. A reboot is seen by another boot id and nothing else.
+
+    The boot is pinned by the first look where the order does not name it, so that a copy that comes after the restart is for
+    a boot that is over.
+    """
 
     peer: Peer
     intent: str
@@ -38,8 +42,6 @@ class Repairing:
         boot = self.arguments.get("boot_id")
         if boot is not None and (not isinstance(boot, str) or not _BOOT.fullmatch(boot)):
             raise ValueError(f"boot_id is {boot!r}, try the one that the agent says")
-        if self.verb == "reboot" and boot is None:
-            raise ValueError("a reboot names the boot that it ends, try boot_id from the agent's heartbeat")
         gpu_numbers(self.arguments)
         self._boot = boot
 
@@ -50,7 +52,8 @@ class Repairing:
             raise Refused(f"{self.peer.where}: status {answer.status} for its repairs, try the agent's version")
         repair = decoded(answer.body, Repair, self.peer.where)
         self._boot = self._boot or repair.boot_id
-        if self.verb == "reboot" and repair.boot_id != self._boot:
+        ours_before = repair.intent == self.intent and repair.taken_in not in {None, repair.boot_id}
+        if self.verb == "reboot" and (repair.boot_id != self._boot or ours_before):
             return Seen("restarted", goal=True)
         if repair.intent != self.intent:
             return Seen("idle", goal=False)

@@ -9,7 +9,6 @@ ACTIONS = (
         purpose="Reboots a drained node gracefully.",
         traits=Traits(class_=ActionClass.A3, plane=Plane.AGENT, cuts=True),
         lock="{device}/agent",
-        arguments=("boot_id",),
         timeout_seconds=720,
         attempts=1,
         gates=("trust", "proof_of_death", "blast_radius", "job_impact", "breaker", "approval"),

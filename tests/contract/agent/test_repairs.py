@@ -93,6 +93,25 @@ async def test_a_reboot_is_handed_on_once_for_its_boot(tmp_path: Path, authority
         assert reboots(tmp_path) == 1
 
 
+async def test_a_reboot_that_names_no_boot_ends_the_one_that_was_seen_and_is_known_after_it(
+    tmp_path: Path, authority
+) -> None:
+    async with node_with(tmp_path, authority) as node:
+        verdict, _ = await act(order(node.url, authority, "reboot", latency=0.3))
+        assert (verdict.state, verdict.after, reboots(tmp_path)) == (State.ACKNOWLEDGED, "done", 1), verdict.text
+    async with node_with(tmp_path, authority, boot_id="another-boot") as node:
+        settled = await AgentWriter(CLOCK, timing=QUICK).settle(
+            order(node.url, authority, "reboot"), "http", lambda _: None
+        )
+        assert (settled.after, reboots(tmp_path)) == ("restarted", 1), settled.text
+
+
+async def test_all_gpus_may_be_meant_by_their_word(tmp_path: Path, authority) -> None:
+    async with node_with(tmp_path, authority) as node:
+        verdict, _ = await act(order(node.url, authority, "gpu_reset", gpus="all"))
+        assert (verdict.after, node.gpus.resets) == ("done", [(0, 1)]), verdict.text
+
+
 async def test_a_late_copy_of_a_request_is_refused_after_the_restart(tmp_path: Path, authority) -> None:
     async with node_with(tmp_path, authority, boot_id="another-boot") as node:
         context = client_context({"ca": str(authority.path)}, "x")
@@ -143,8 +162,8 @@ async def test_a_lost_answer_is_never_followed_by_a_second_request(authority) ->
         assert states == [State.SENT, State.UNKNOWN]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"boot_id": "x y"}, {"boot_id": 7}])
-async def test_a_reboot_without_the_boot_that_it_ends_is_not_sent(tmp_path: Path, authority, arguments) -> None:
+@pytest.mark.parametrize("arguments", [{"boot_id": ""}, {"boot_id": "x y"}, {"boot_id": 7}])
+async def test_a_reboot_of_what_is_no_boot_is_not_sent(tmp_path: Path, authority, arguments) -> None:
     async with node_with(tmp_path, authority) as node:
         verdict, _ = await act(order(node.url, authority, "reboot", **arguments))
         assert (verdict.state, reboots(tmp_path)) == (State.NOT_SENT, 0)
