@@ -25,9 +25,9 @@ from rules.promql.tree import Type, type_of
 from rules.promql.vector import Vector
 from rules.window.window import Window
 
-CELLS: Final = 1 << 15
-"""Cells of a sheet: 256 KB of values, so that what an operation leaves is still in the processor's second cache for the
-next. A default of ours."""
+CELLS: Final = 48 << 10
+"""Cells of a sheet: 384 KB of values, so that what an operation leaves is still in the processor's second cache (512 KB
+where this was measured) for the next. A default of ours."""
 
 
 class Nothing(Enum):

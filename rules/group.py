@@ -85,6 +85,11 @@ class CompiledGroup:
                 if isinstance(rule, AlertEvaluator):
                     rule.hold(at_ms)
                 continue
+            if answer is Nothing.NEW and isinstance(rule, AlertEvaluator) and not (alert_series or self.refreshes):
+                rule.rest(at_ms)
+                outcome.evaluated += 1
+                self.took[rule.rule.uid] = shared
+                continue
             try:
                 self._one(rule, now, at_ms, writer, outcome, around, answer, alert_series=alert_series)
                 outcome.evaluated += 1
