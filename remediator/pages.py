@@ -10,6 +10,8 @@ from remediator.verbs import Verb
 
 SYMPTOM_PATIENCE_MS = 30_000
 """A silence may have a cause that is noticed a little later: then that one pages, once."""
+SYMPTOMS = (*SILENCES, "PowerBrake")
+"""How alerts end that mostly have a cause elsewhere: an instrument, a network, a feed."""
 STILL_FIRING_MS = 900_000
 """A remedy that succeeded has this long to make its alert go away; rules on events look ten minutes back."""
 
@@ -66,7 +68,7 @@ def _unremedied(incident: Incident, now_ms: int, site: Site, answers: Answered) 
     if answered or any(answers(alert, incident) for alert in treatable(incident, site)):
         return None
     root = incident.cause
-    patience = 0 if is_cause(root, site) or not root.alertname.endswith(SILENCES) else SYMPTOM_PATIENCE_MS
+    patience = 0 if is_cause(root, site) or not root.alertname.endswith(SYMPTOMS) else SYMPTOM_PATIENCE_MS
     if now_ms - incident.opened_at_ms < patience:
         return None
     return f"nothing answers {root.alertname} by itself"

@@ -224,8 +224,8 @@ class Sight:
         return round(sum(self.site.assets[AssetId(n)].ratings.get("gpus", 0) for n in nodes if n in self.site.assets))
 
     async def node_object(self, node: AssetId) -> NodeObject | None:
-        """The node as the cluster has it; None when it cannot be read."""
-        if self.cluster is None:
+        """The node as the cluster has it; None when it cannot be read, and for what is no node."""
+        if self.cluster is None or self.site.asset(node).kind is not Kind.NODE:
             return None
         try:
             return await self.cluster.node(node)
@@ -236,6 +236,8 @@ class Sight:
         """Pods of work that are still on the node; None when that cannot be read."""
         if self.cluster is None:
             return None
+        if self.site.asset(node).kind is not Kind.NODE:
+            return ()
         try:
             return tuple(pod for pod in await self.cluster.pods_on(node) if pod.works)
         except HallkeeperError:
