@@ -42,7 +42,8 @@ class Log:
     trouble: Trouble = field(default_factory=Trouble)
     patience: float = 1.0
     """For speed: a fetch that finds nothing waits so much longer before it says so."""
-    _waiting: dict[str, set["asyncio.Future[None]"]] = field(default_factory=lambda: defaultdict(set))
+    _waiting: dict[str, dict["asyncio.Future[None]", None]] = field(default_factory=lambda: defaultdict(dict))
+    """By topic, in the order in which they began to wait: a set's order would be another in every run."""
 
     def now_ms(self) -> int:
         """The bus's own clock."""
@@ -51,7 +52,7 @@ class Log:
     def put(self, messages: Sequence[Message]) -> None:
         """Accept; whoever waits is woken."""
         now_ms = self.now_ms()
-        topics = set()
+        topics: dict[str, None] = {}
         for message in messages:
             row = self.records[message.topic]
             row.append(
@@ -59,7 +60,7 @@ class Log:
                     message.topic, message.partition or 0, len(row), message.key, message.value, message.headers, now_ms
                 )
             )
-            topics.add(message.topic)
+            topics[message.topic] = None
         for topic in topics:
             self.wake(topic)
 
@@ -75,13 +76,13 @@ class Log:
         """Done when one of the topics may have something new."""
         woken: asyncio.Future[None] = self.loop.create_future()
         for topic in topics:
-            self._waiting[topic].add(woken)
+            self._waiting[topic][woken] = None
         return woken
 
     def forget(self, topics: Sequence[str], woken: "asyncio.Future[None]") -> None:
         """Nobody waits for it any more."""
         for topic in topics:
-            self._waiting[topic].discard(woken)
+            self._waiting[topic].pop(woken, None)
 
     def check(self) -> None:
         """Raises `BusError` while it is away."""
@@ -97,7 +98,7 @@ def _taken_at(record: Record) -> int:
     return record.at_ms
 
 
-def _wake_all(waiting: set["asyncio.Future[None]"]) -> None:
+def _wake_all(waiting: dict["asyncio.Future[None]", None]) -> None:
     for woken in tuple(waiting):
         if not woken.done():
             woken.set_result(None)
@@ -184,7 +185,7 @@ class _Consumer:
 
     async def _wait(self, seconds: float) -> None:
         woken = self._log.wait_for(self._topics)
-        handle = self._log.loop.call_later(seconds, _wake_all, {woken})
+        handle = self._log.loop.call_later(seconds, _wake_all, {woken: None})
         try:
             await self._process.wait(woken)
         finally:

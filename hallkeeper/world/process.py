@@ -38,8 +38,8 @@ class Process:
         self.wall_ms = start_ms
         """Unix time at the loop's zero, as this process's host believes."""
         self._point, self._fell = point, fell
-        self._waiting: set[asyncio.Future[Any]] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting: dict[asyncio.Future[Any], None] = {}
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._going = asyncio.Event()
         self._going.set()
         self._at_death: list[Callable[[], None]] = []
@@ -50,12 +50,12 @@ class Process:
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Its main task."""
         task = self.loop.create_task(work, name=self.name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()
@@ -114,11 +114,11 @@ class Process:
         """Wait for something of the world; the dead wait no longer, the stopped go on when they are continued."""
         self.check()
         gate: asyncio.Future[T] = what if not isinstance(what, asyncio.Task) else _gate_of(what, self.loop)
-        self._waiting.add(gate)
+        self._waiting[gate] = None
         try:
             found = await gate
         finally:
-            self._waiting.discard(gate)
+            self._waiting.pop(gate, None)
         if not self._going.is_set():
             await self._going.wait()
         self.check()
