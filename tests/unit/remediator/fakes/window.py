@@ -16,15 +16,20 @@ class FakeWindow:
 
     def __init__(self) -> None:
         self._series: dict[str, dict[tuple[tuple[str, str], ...], list[Sample]]] = defaultdict(dict)
+        self._of_asset: dict[tuple[str, str], dict[tuple[tuple[str, str], ...], list[Sample]]] = defaultdict(dict)
 
     def put(self, name: str, value: float, at_ms: int, *, quality: int = 0, **labels: str) -> None:
         key = tuple(sorted(labels.items()))
         row = self._series[name].setdefault(key, [])
+        if not row and "asset" in labels:
+            self._of_asset[name, labels["asset"]][key] = row
         row.append(Sample(labels, value, at_ms, quality))
         del row[:-400]
 
     def end(self, name: str, **labels: str) -> None:
-        self._series[name].pop(tuple(sorted(labels.items())), None)
+        key = tuple(sorted(labels.items()))
+        self._series[name].pop(key, None)
+        self._of_asset[name, labels.get("asset", "")].pop(key, None)
 
     def latest(self, name: str, matchers: Mapping[str, str]) -> list[Sample]:
         return [row[-1] for row in self._matching(name, matchers)]
@@ -39,4 +44,5 @@ class FakeWindow:
         exact = self._series[name].get(tuple(sorted(wanted.items())))
         if exact:
             return [exact]
-        return [row for key, row in self._series[name].items() if row and wanted.items() <= dict(key).items()]
+        near = self._of_asset[name, wanted["asset"]] if "asset" in wanted else self._series[name]
+        return [row for key, row in near.items() if row and wanted.items() <= dict(key).items()]
