@@ -173,6 +173,8 @@ class RulesService:
         return [Path(folder) for folder in self._settings.rules] or [SHIPPED]
 
     def _turns(self) -> Timetable:
+        for group in self.engine.groups.values():
+            group.timer = self._seconds
         return Timetable({uid: compiled.group for uid, compiled in self.engine.groups.items()})
 
     def _woken(self, groups: frozenset[str]) -> None:
@@ -187,6 +189,9 @@ class RulesService:
             log.error("the wall clock stepped back", seconds=(self._last_ms - now) / 1000)
         self._last_ms = now
         return now
+
+    def _seconds(self) -> float:
+        return self._clock.boottime_ns() / 1e9
 
     def _ticks(self) -> int:
         return self._clock.boottime_ns() // 1_000_000
