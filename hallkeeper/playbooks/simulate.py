@@ -201,7 +201,11 @@ class Simulation:
         if course.state.phase.value == "awaiting_approval":
             for name in ("first person", "second person"):
                 until_ms = self._clock.now_ms() + 900_000
-                course.approve(Approval(actor=name, role="operator", plan=course.state.plan, expires_at_ms=until_ms))
+                course.approve(
+                    Approval(
+                        actor=name, role="operator", plan=str(course.state.memory.get("asked")), expires_at_ms=until_ms
+                    )
+                )
 
     def _told(self, state: Remediation, gate: str) -> None:
         said = (state.phase, state.step_name, state.rung, state.reason_code, len(state.done), len(state.approvals))
