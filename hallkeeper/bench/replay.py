@@ -31,16 +31,16 @@ def run(*, nodes: int, minutes: float, seed: int, recording: Path | None, rules:
 
 
 def _shares(stages: Stages, cpu_seconds: float) -> dict[str, float]:
-    """Of the CPU: `learn` series tables, `read` files, `place` samples, `models`, `choose` what must be judged, judge by `rules`, `remediate`."""
+    """Of the CPU: `load` site, rules and playbooks, `learn` series tables, `read` files, `place` samples, `models`, `choose` what must be judged, judge by `rules`, `remediate`."""
     shares = {name: 100 * seconds / cpu_seconds for name, seconds in stages.seconds.items()}
     return {name: round(share, 1) for name, share in (*shares.items(), ("other", 100 - sum(shares.values())))}
 
 
 def _measured(folder: Path, rules: Path, made: float) -> dict[str, object]:
     began, stages = time.process_time(), Stages(time.process_time)
-    opened = Recording(folder)
-    site = load_site(folder / "site.yaml", check_secrets=False)
-    playbooks = load_playbooks()
+    with stages("load"):
+        opened, playbooks = Recording(folder), load_playbooks()
+        site = load_site(folder / "site.yaml", check_secrets=False)
     wanted = Wanted(recording=opened, site=site, rules=rules, playbooks=playbooks, playbook_folders=(SHIPPED,))
     report = report_of(wanted, stages=stages)
     cpu_seconds = time.process_time() - began

@@ -40,8 +40,10 @@ def report_of(wanted: Wanted, progress: Callable[[int], None] = lambda _: None, 
 
     Raises `RuleFileError` and `RecordingError`, before anything is replayed where it can.
     """
-    here = _plan(wanted, wanted.rules)
-    there = None if wanted.against is None else _plan(wanted, wanted.against)
+    stages = stages or Stages()
+    with stages("load"):
+        here = _plan(wanted, wanted.rules)
+        there = None if wanted.against is None else _plan(wanted, wanted.against)
     first = replay(here, progress, stages)
     second = None if there is None else replay(there, progress, stages)
     return Report(

@@ -61,8 +61,11 @@ def replay(plan: Plan, progress: Callable[[int], None] = lambda _: None, stages:
 
     Raises `RecordingError` for what cannot be read.
     """
+    stages = stages or Stages()
     with tempfile.TemporaryDirectory(prefix="hallkeeper-replay-") as folder:
-        return asyncio.run(_Run(plan, Path(folder), stages or Stages()).run(progress))
+        with stages("load"):
+            run = _Run(plan, Path(folder), stages)
+        return asyncio.run(run.run(progress))
 
 
 class _Run:
