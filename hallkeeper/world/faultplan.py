@@ -17,7 +17,8 @@ QUIET_SECONDS: Final = 600.0
 LEAST_FAULTS: Final = 3
 MOST_FAULTS: Final = 7
 FIRST_ILL: Final = (40.0, 70.0)
-PROCESSES: Final = ("remediator", "actuator", "rules", "collectors")
+FIRST_ACT_SECONDS: Final = 24.0
+"""Within so long the first remedy has begun: nothing else breaks before, or a whole seed may be frozen and prove little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,12 @@ def plan_of(seed: int, layout: Layout) -> tuple[Planned, ...]:
 
 def _moment(random: Random, story: list[Planned]) -> float:
     """Mostly while a remediation is under way: that is when a fault can do harm."""
+    ills = [one for one in story if one.number == "ill"]
+    first = min(ills, key=lambda one: one.at)
     if random.random() < 0.7:
-        ill = random.choice([one for one in story if one.number == "ill"])
-        return ill.at + random.uniform(8.0, 75.0)
-    return random.uniform(75.0, SECONDS - QUIET_SECONDS - 120.0)
+        ill = random.choice(ills)
+        return ill.at + random.uniform(FIRST_ACT_SECONDS if ill is first else 8.0, 75.0)
+    return random.uniform(first.at + FIRST_ACT_SECONDS, SECONDS - QUIET_SECONDS - 120.0)
 
 
 def _ill(random: Random, layout: Layout) -> list[Planned]:

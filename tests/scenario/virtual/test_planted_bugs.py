@@ -20,6 +20,7 @@ from remediator.conditions import Finding
 from remediator.outbox import Outbox
 from remediator.proof import Verdict as Proof
 
+pytestmark = pytest.mark.timeout(600)
 Plant = Callable[[ExitStack], None]
 NEIGHBOUR = "dgx-003"
 """In the rack of NODE."""
