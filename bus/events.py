@@ -90,9 +90,10 @@ def encode_event(event: AnyEvent) -> bytes:
 
 
 def _flat(event: AlertEvent) -> dict[str, Any]:
-    """The fields of an event that holds texts and one number: a storm writes tens of thousands of them."""
-    if isinstance(event.value, float) and not math.isfinite(event.value):
-        raise Malformed(f"{event.TYPE}: {event.value} is not a number that JSON carries")
+    """The fields of an event that holds texts and two numbers: a storm writes tens of thousands of them."""
+    for number in (event.value, event.group_interval_seconds):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise Malformed(f"{event.TYPE}: {number} is not a number that JSON carries")
     return event.unknown | {name: getattr(event, name) for name in _shape(AlertEvent)}
 
 
