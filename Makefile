@@ -24,8 +24,13 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 demo: $(VENV)/.installed ## install, then watch Hallkeeper heal a simulated site (ARGS="--headless --json" without a terminal)
 	@$(BIN)/hallkeeper demo $(ARGS)
 
-test: $(VENV)/.installed-dev peers ## set everything up and run every test
+test: $(VENV)/.installed-dev peers ## set everything up and run every test: what needs no peer's pace on two cores, the rest alone (ARGS="tests/unit/rules")
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -n 2 tests/unit tests/property
+	$(BIN)/pytest --ignore=tests/unit --ignore=tests/property
+endif
 
 check: $(VENV)/.installed-dev ## format, lint, types, who imports whom, tidiness
 	$(BIN)/ruff format --check .
