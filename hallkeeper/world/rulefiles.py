@@ -5,9 +5,9 @@ The rules stay word for word as they are shipped, and keep their uids; only what
 
 from pathlib import Path
 from shutil import copyfile
-from typing import Final
+from typing import Any, Final
 
-from ruamel.yaml import YAML
+import yaml
 
 from remediator.playbook_loader import SHIPPED as SHIPPED_PLAYBOOKS
 from rules.service import SHIPPED
@@ -32,30 +32,35 @@ def write_playbooks(folder: Path, shipped: Path = SHIPPED_PLAYBOOKS) -> Path:
 def write_rules(folder: Path, catalogue: Path = SHIPPED) -> Path:
     """The wanted rules as rule files of their own, with their sidecars; the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    yaml = YAML(typ="safe", pure=True)
-    yaml.width = 10_000
     for name, alerts in WANTED.items():
-        document = yaml.load(catalogue / name)
+        document = _read(catalogue / name)
         for group in document["groups"]:
             group["rules"] = [rule for rule in group["rules"] if rule.get("alert") in alerts]
         document["groups"] = [group for group in document["groups"] if group["rules"]]
-        with (folder / name).open("w", encoding="utf-8") as file:
-            yaml.dump(document, file)
-        _write_sidecar(yaml, catalogue, folder, name, document["groups"])
+        _write(folder / name, document)
+        _write_sidecar(catalogue, folder, name, document["groups"])
     return folder
 
 
-def _write_sidecar(yaml: YAML, catalogue: Path, folder: Path, name: str, groups: list[dict[str, object]]) -> None:
+def _write_sidecar(catalogue: Path, folder: Path, name: str, groups: list[dict[str, object]]) -> None:
     """The sidecar's entries of the rules that stayed."""
     beside = name.replace(".yaml", ".hallkeeper.yaml")
     if not (catalogue / beside).exists():
         return
-    sidecar = yaml.load(catalogue / beside)
+    sidecar = _read(catalogue / beside)
     kept = {str(group["name"]): {rule["alert"] for rule in group["rules"]} for group in groups}  # type: ignore[attr-defined]
     sidecar["groups"] = {
         group: {alert: entry for alert, entry in entries.items() if alert in kept[group]}
         for group, entries in sidecar["groups"].items()
         if group in kept
     }
-    with (folder / beside).open("w", encoding="utf-8") as file:
-        yaml.dump(sidecar, file)
+    _write(folder / beside, sidecar)
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, document: object) -> None:
+    """Lines are not folded: an expression stays one."""
+    path.write_text(yaml.safe_dump(document, sort_keys=False, width=10_000, allow_unicode=True), encoding="utf-8")
