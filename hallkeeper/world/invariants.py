@@ -129,10 +129,12 @@ def living_machines(case: Case) -> Iterator[str]:
 
 
 def stopped(case: Case) -> Iterator[str]:
-    """S12: no new intent after the stop switch was thrown."""
-    for span in case.during("stop"):
+    """S12: no new intent after the stop switch was thrown; there is one switch, and whoever resumes lifts it for all."""
+    spans = case.during("stop")
+    for span in spans:
+        ended = min(other.ended for other in spans if other.ended > span.begun)
         for intent in case.intents:
-            if span.begun + 1.0 < case.created(intent) < span.ended:
+            if span.begun + 1.0 < case.created(intent) < ended:
                 yield f"S12 {intent.verb} on {intent.target} meant at {case.created(intent):.1f} s, stopped since {span.begun:.1f} s"
 
 
