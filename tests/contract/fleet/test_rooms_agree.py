@@ -8,7 +8,6 @@ from fleet.endpoints import PROFILES as KNOWN
 from fleet.metrics import METRICS
 from fleet.settings import Intervals
 
-
 NEVER_POLLED = {"slurm"}
 """Commanded, and read for looks and proofs alone: it has no points."""
 
