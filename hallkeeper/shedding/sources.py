@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from fleet.document import read_document
 from fleet.errors import ConfigurationError, Problem
+from fleet.mistakes import problems_of
 from hallkeeper.shedding.amounts import seconds, watts
 from remediator.shedding.supply import Source, SourceKind
 
@@ -57,11 +58,7 @@ def load_sources(path: Path) -> tuple[Source, ...]:
     try:
         found = _File.model_validate(document.data)
     except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False):
-            unknown = fault["type"] == "extra_forbidden"
-            message = "is not known here" if unknown else fault["msg"]
-            problems.append(document.problem(tuple(fault["loc"]), message, "see docs/how-to/shed.md", key=unknown))
-        raise SourcesError(problems) from None
+        raise SourcesError([*problems, *problems_of(error, document, _File)]) from None
     if problems:
         raise SourcesError(problems)
     return tuple(Source(**entry.model_dump()) for entry in found.sources)
