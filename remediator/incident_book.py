@@ -64,8 +64,9 @@ class IncidentBook:
     def changes(self, now_ms: int) -> tuple[Incident, ...]:
         """What changed since the last call, each to be told once.
 
-        A new incident is told when it has stood for a moment, or when something is done about it: a cause that is noticed
-        right after its symptom then takes it in before anybody heard of it.
+        A new incident is told when it has stood for a moment: a cause that is noticed right after its symptom then takes it
+        in before anybody heard of it, also where the protective lane has begun to relieve the symptom. A silence stands
+        longer, unless something is done about it.
         """
         found = [incident for incident in self._changed.values() if self._tellable(incident, now_ms)]
         for incident in found:
@@ -76,9 +77,11 @@ class IncidentBook:
         return tuple(found)
 
     def _tellable(self, incident: Incident, now_ms: int) -> bool:
-        if incident.incident_id in self._told or any(s.acted for s in incident.remediations.values()):
+        if incident.incident_id in self._told:
             return True
-        settle_ms = SILENCE_SETTLE_MS if incident.cause.alertname.endswith(SILENCES) else SETTLE_MS
+        acted = any(remediation.acted for remediation in incident.remediations.values())
+        waits = incident.cause.alertname.endswith(SILENCES) and not acted
+        settle_ms = SILENCE_SETTLE_MS if waits else SETTLE_MS
         settled = incident.ended or incident.pages or now_ms - incident.opened_at_ms >= settle_ms
         return incident.superseded_by is None and settled
 

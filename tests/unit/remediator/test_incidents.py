@@ -236,6 +236,21 @@ def test_a_symptom_that_is_taken_in_at_once_is_never_told(site: Site) -> None:
     assert len(told.alerts) == 2
 
 
+def test_a_symptom_that_is_relieved_at_once_is_not_told_before_its_cause_may_have_been_noticed(site: Site) -> None:
+    book = Book(site)
+    book.fire("PduPhaseOverload", asset="pdu-r01-b", phase="1")
+    relief = Remediation(
+        remediation_id="r", incident_id=book.one().incident_id, playbook="phase-overload", mode=Mode.ENFORCE,
+        cause=Cause.OVERLOAD, target=AssetId("pdu-r01-b"), created_at_ms=T0, updated_at_ms=T0, phase=Phase.EXECUTING,
+        intent_id="x",
+    )  # fmt: skip
+    book.heed(relief, T0 + 100)
+    assert book.changes(T0 + 500) == ()
+    book.fire("PduFeedLost", asset="pdu-r01-a")
+    (told,) = book.changes(T0 + 3_000)
+    assert told.root == "pdu-r01-a"
+
+
 def test_what_is_let_go_is_another_incident_so_that_no_remediation_ever_has_the_id_of_an_earlier_one(
     site: Site,
 ) -> None:
