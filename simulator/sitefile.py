@@ -31,6 +31,23 @@ class Ports:
     kubernetes: int = 0
 
 
+def invented_ports(layout: Layout, first: int = 20_000) -> Ports:
+    """An address for everybody where nothing listens: for a site that is never connected to."""
+    names = {
+        "pdus": layout.pdus,
+        "bmcs": layout.nodes,
+        "exporters": layout.nodes,
+        "agents": layout.nodes,
+        "cdus": layout.cdus,
+        "switches": layout.switches,
+    }
+    ports, port = Ports(battery=first, kubernetes=first + 1), first + 2
+    for attribute, owners in names.items():
+        setattr(ports, attribute, {name: port + number for number, name in enumerate(owners)})
+        port += len(owners)
+    return ports
+
+
 def pdu_group(layout: Layout, rack: int) -> str:
     """Credentials group of a rack's PDUs: every fourth rack speaks v2c, the one after it v3 with SHA-1, the rest SHA-256."""
     if rack == layout.overload_rack:

@@ -20,7 +20,6 @@ from fleet.faults import load_faults
 from fleet.loader import load_site
 from fleet.model import Kind, Site
 from hallkeeper.playbooks.obedient import ObedientSite
-from hallkeeper.world.hall import ports_of
 from remediator.causes import Symptom
 from remediator.fact_source import FactSource, Surroundings
 from remediator.fault_answers import Answers
@@ -37,7 +36,7 @@ from remediator.switches import Switches
 from remediator.usual import UsualDraw
 from simulator.layout import Layout
 from simulator.secretfiles import SiteSecrets
-from simulator.sitefile import write_site
+from simulator.sitefile import invented_ports, write_site
 
 MIX: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("gpu-faults.yaml/gpu-faults/GpuResetNeeded", "GpuResetNeeded", "critical", {"code": "46"}),
@@ -62,7 +61,7 @@ def _site(folder: Path, nodes: int) -> Site:
     layout = Layout(node_count=nodes)
     (folder / "ca.pem").write_text("none\n")
     SiteSecrets().write(folder)
-    write_site(folder, layout, ports_of(layout))
+    write_site(folder, layout, invented_ports(layout))
     return load_site(folder / "site.yaml", check_secrets=False)
 
 

@@ -25,7 +25,7 @@ from hallkeeper.bench.site_readings import Floats, Readings, Signal
 from historian.recording.writer import RecordingWriter
 from simulator.layout import Layout
 from simulator.plant import Plant
-from simulator.sitefile import Ports, write_site
+from simulator.sitefile import invented_ports, write_site
 from simulator.workload import Process, Workload
 
 START_MS = 1_767_225_600_000
@@ -33,7 +33,6 @@ START_MS = 1_767_225_600_000
 TAKEN_AFTER_MS = 3
 """From a device's answer to the bus (as measured on the embedded bus)."""
 INVENTORY_SECONDS = 30
-FIRST_PORT = 20_000
 
 Fault = tuple[float, Callable[[Plant], None]]
 """Seconds from the start, and what happens then."""
@@ -110,7 +109,7 @@ class SiteRecording:
         self.plant.settle()
         self._start_ms = start_ms
         self._begun = self.plant.now
-        path = write_site(folder, layout, _ports(layout))
+        path = write_site(folder, layout, invented_ports(layout))
         self.site = load_site(path, check_secrets=False)
         self._writer = FrameWriter(boot=seed)
         self._devices = sorted(_devices(self.site, self.plant, self._workload), key=lambda device: device.phase_ms)
@@ -180,23 +179,6 @@ def _start_jobs(workload: Workload, layout: Layout) -> None:
             node = first if job.tier != "T4" else last
             first, last = (first + 1, last) if job.tier != "T4" else (first, last - 1)
             workload.start(node, f"{job.key}/{rank}", Process(job, rank))
-
-
-def _ports(layout: Layout) -> Ports:
-    """An address for everybody: nothing listens there."""
-    names = {
-        "pdus": layout.pdus,
-        "bmcs": layout.nodes,
-        "exporters": layout.nodes,
-        "agents": layout.nodes,
-        "cdus": layout.cdus,
-        "switches": layout.switches,
-    }
-    ports, port = Ports(battery=FIRST_PORT, kubernetes=FIRST_PORT + 1), FIRST_PORT + 2
-    for attribute, owners in names.items():
-        setattr(ports, attribute, {name: port + number for number, name in enumerate(owners)})
-        port += len(owners)
-    return ports
 
 
 def _devices(site: Site, plant: Plant, workload: Workload) -> list[_Device]:

@@ -32,7 +32,7 @@ from simulator.plant import Plant
 from simulator.reach import Reach
 from simulator.secretfiles import SiteSecrets
 from simulator.settings import PlantSettings
-from simulator.sitefile import Ports, write_site
+from simulator.sitefile import invented_ports, write_site
 from simulator.workload import Workload
 
 START_MS = 1_767_225_600_000
@@ -42,25 +42,7 @@ COARSE_SCHEDULER_SECONDS = 3
 COARSE_PATIENCE = 3.0
 RESTART_SECONDS = 2.0
 """After which the supervisor starts a process again that ended by itself."""
-FIRST_PORT = 20_000
 SCHEDULER = "k8s-1"
-
-
-def ports_of(layout: Layout) -> Ports:
-    """An address for everybody: nothing listens there."""
-    names = {
-        "pdus": layout.pdus,
-        "bmcs": layout.nodes,
-        "exporters": layout.nodes,
-        "agents": layout.nodes,
-        "cdus": layout.cdus,
-        "switches": layout.switches,
-    }
-    ports, port = Ports(battery=FIRST_PORT, kubernetes=FIRST_PORT + 1), FIRST_PORT + 2
-    for attribute, owners in names.items():
-        setattr(ports, attribute, {name: port + number for number, name in enumerate(owners)})
-        port += len(owners)
-    return ports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +61,7 @@ class Ground:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ca.pem").write_text("none\n")
         SiteSecrets().write(folder)
-        write_site(folder, layout, ports_of(layout), plant or PlantSettings())
+        write_site(folder, layout, invented_ports(layout), plant or PlantSettings())
         site = load_site(folder / "site.yaml")
         return cls(layout=layout, folder=folder, settings=settings, site=site)
 
