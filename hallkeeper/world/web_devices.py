@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from devices.orders import Order, Remember, Report, State, Verdict
+from devices.orders import Order, Remember
 from devices.wire.agent import AgentWriter
 from devices.wire.agent import _subject as agent_subject
-from devices.wire.http_order import Errand, Subject, Timing
+from devices.wire.http_order import Subject
 from devices.wire.kubernetes_writer import KubernetesWriter
 from devices.wire.kubernetes_writer import _subject as kubernetes_subject
-from devices.wire.once import Answered, Call, Exchange, Gate, Lost, NotSent, Peer, always
+from devices.wire.once import Answered, Call, Courier, Exchange, Gate, Lost, NotSent, Peer, always
+from devices.wire.order_writer import OrderWriter
 from fleet.clock import Clock
-from fleet.errors import HallkeeperError, Unreachable
+from fleet.errors import Unreachable
 from hallkeeper.world.network import PATIENCE_SECONDS, ROUND_TRIP_SECONDS, Network
 from hallkeeper.world.process import Process
 from hallkeeper.world.truth import ServerTruth
@@ -120,48 +121,33 @@ def _done(given_up: "asyncio.Future[None]") -> None:
         given_up.set_result(None)
 
 
-class _Errands:
-    """How both writers get their errands: the product's subject, our peer."""
-
-    def __init__(
-        self, server_of: Callable[[Order], Server], process: Process, clock: Clock, remember: Remember
-    ) -> None:
-        self._server_of, self._process, self._own_clock, self._own_remember = server_of, process, clock, remember
-
-    def errand(self, order: Order, report: Report, subject_of: Callable[[Order, Peer], Subject]) -> Errand | Verdict:
-        """The errand of an order; a verdict where it makes no sense."""
-        peer = cast("Peer", VirtualPeer(self._server_of(order), self._process, order.intent))
-        try:
-            subject = subject_of(order, peer)
-        except (HallkeeperError, ValueError) as error:
-            return Verdict(state=State.NOT_SENT, text=f"{order.asset}: nothing was sent: {error}")
-        return Errand(order, peer, subject, report, clock=self._own_clock, remember=self._own_remember, timing=Timing())
-
-
-class VirtualKubernetesWriter(KubernetesWriter):
-    """The product's writer over a virtual peer."""
+class _OverVirtualPeer(OrderWriter):
+    """What both writers have here: our peer in the place of the socket."""
 
     def __init__(
         self, server_of: Callable[[Order], Server], process: Process, clock: Clock, remember: Remember
     ) -> None:
         super().__init__(clock, remember=remember)
-        self._errands = _Errands(server_of, process, clock, remember)
+        self._server_of, self._process = server_of, process
 
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
-        return self._errands.errand(order, report, kubernetes_subject)
+    def _peer(self, order: Order) -> Peer:
+        return cast("Peer", VirtualPeer(self._server_of(order), self._process, order.intent))
 
 
-class VirtualAgentWriter(AgentWriter):
+class VirtualKubernetesWriter(_OverVirtualPeer, KubernetesWriter):
     """The product's writer over a virtual peer."""
 
-    def __init__(
-        self, server_of: Callable[[Order], Server], process: Process, clock: Clock, remember: Remember
-    ) -> None:
-        super().__init__(clock, remember=remember)
-        self._errands = _Errands(server_of, process, clock, remember)
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
+        peer = self._peer(order)
+        return peer, kubernetes_subject(order, peer)
 
-    def _errand(self, order: Order, report: Report) -> Errand | Verdict:
-        return self._errands.errand(order, report, agent_subject)
+
+class VirtualAgentWriter(_OverVirtualPeer, AgentWriter):
+    """The product's writer over a virtual peer."""
+
+    def prepared(self, order: Order) -> tuple[Courier, Subject]:
+        peer = self._peer(order)
+        return peer, agent_subject(order, peer)
 
 
 __all__ = ["TOKEN", "Server", "VirtualAgentWriter", "VirtualKubernetesWriter", "VirtualPeer"]
