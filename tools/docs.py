@@ -6,7 +6,7 @@ from dashboards.generate import main as write_dashboards
 from fleet.metrics import markdown
 from fleet.pages import settings_page, site_page
 from fleet.thresholds.page import thresholds_page
-from remediator.actions.table import actions_page
+from remediator.actions_page import actions_page
 from rules.catalogue_page import rules_page
 from simulator.scenarios.page import scenarios_page
 

@@ -7,7 +7,7 @@ import pytest
 
 from devices.orders import POWER_GOALS, VERBS
 from remediator.actions import ACTIONS, EVERY_ACT, Action
-from remediator.actions.table import actions_page
+from remediator.actions_page import actions_page
 from remediator.gates import GATES
 from remediator.verbs import ActionClass, Plane, Verb
 
