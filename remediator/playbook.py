@@ -236,6 +236,19 @@ class Playbook(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _one_place(self) -> "Playbook":
+        """A remediation takes one place in its domains: one machine, or with class A4 one rack, and never more."""
+        for step in (step for rung in self.ladder for step in rung.steps):
+            if step.act is None:
+                continue
+            traits = TRAITS[step.act]
+            if traits.class_ is ActionClass.A4 and self.targets != (Kind.RACK,):
+                raise ValueError(f"step {step.name!r} switches a whole rack, so `targets` must be [rack]")
+            if step.each is Each.NODES and traits.cuts and traits.class_ is not ActionClass.A4:
+                raise ValueError(f"step {step.name!r} cuts every node below its target: a remediation may cut one")
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> "Playbook":
         if self.lane is Lane.PROTECTIVE and (self.shed is None or self.ladder):
             raise ValueError("a protective playbook has `shed` and no ladder")

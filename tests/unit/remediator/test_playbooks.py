@@ -64,6 +64,8 @@ MISTAKES = [
     (GOOD.replace("{name: cordon, act: cordon}", "{use: nothing}"), "mine.yaml:9:", "no piece"),
     (GOOD.replace("{name: cordon, act: cordon}", "{name: cordon, act: cordon, otherwise: continue}"), "mine.yaml:9:", "satisfies nothing"),
     (GOOD.replace("{name: cordon, act: cordon}", "{name: cordon}"), "mine.yaml:9:", "either `act` or `wait`"),
+    (GOOD.replace("{name: cordon, act: cordon}", "{name: cordon, act: rack_power_off, each: nodes}").replace("lane:", "targets: [rack, cdu]\nlane:"), "mine.yaml:1:", "`targets` must be [rack]"),
+    (GOOD.replace("{name: cordon, act: cordon}", "{name: cordon, act: power_off, each: nodes}").replace("lane:", "targets: [rack]\nlane:"), "mine.yaml:1:", "a remediation may cut one"),
     (GOOD.replace("lane: corrective", "lane: protective"), "mine.yaml:1:", "has `shed`"),
     (GOOD.replace("playbook: mine", "playbook: [mine"), "mine.yaml:", "YAML"),
 ]  # fmt: skip
