@@ -9,7 +9,7 @@ from remediator.bands import newest
 from remediator.held import Held, Thing
 from remediator.policies import Policy, covering
 from remediator.proof import Meter, Reading
-from remediator.shed import GPU_FLOOR_WATTS, JobLoad, NodeLoad, OffHost, tier_of
+from remediator.shed import JobLoad, NodeLoad, OffHost, estimated_gpu_watts, tier_of
 from remediator.sight import Window
 from remediator.vitals import Outlet, Vitals
 
@@ -150,7 +150,7 @@ class Loads:
         ]
         if read:
             return sum(read) / len(read)
-        return max(GPU_FLOOR_WATTS, (watts - idle) / max(1, gpus) + GPU_FLOOR_WATTS)
+        return estimated_gpu_watts(watts, idle, gpus)
 
     def cap_of(self, node: AssetId) -> float:
         """The limit in force on a GPU of the node: what we hold it at, else what its agent reads."""

@@ -23,6 +23,11 @@ CAP_GROUPS = (("T5", "T4", "T3"), ("T2",), ("T1",))
 """A group is capped all the way down before the next one is touched."""
 
 
+def estimated_gpu_watts(watts: float, idle_watts: float, gpus: int) -> float:
+    """One GPU's draw where its agent does not tell: what the node draws beyond idle, and never less than an idle GPU."""
+    return max(GPU_FLOOR_WATTS, (watts - idle_watts) / max(1, gpus) + GPU_FLOOR_WATTS)
+
+
 def tier_of(priority: str) -> str:
     """The tier in a priority class's name (`t2-training`); research where it names none."""
     found = _TIER.match(priority)

@@ -261,7 +261,7 @@ def _show(answer: Answer) -> None:
     print(f"\nwanted {wanted or 'nothing'}; given {given} at {place} for {made.lost_gpu_seconds:,.0f} GPU-seconds,")
     print(f"complete {_moment(answer.schedule.complete_at)} from {_clock(answer.wanted_at)}")
     if answer.reading.blind:
-        print(f"{len(answer.reading.blind)} nodes without fresh outlet readings stay as they are")
+        print(f"{len(answer.reading.blind)} nodes without fresh outlet readings count for no relief")
     if not made.optimal:
         print("the search was cut short: something cheaper may exist")
     for name, missing in made.unmet.items():

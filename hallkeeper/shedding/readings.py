@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleet.model import Asset, AssetId, Kind, Limit, Site
-from remediator.shed import DEFAULT_TIER, GPU_FLOOR_WATTS, UNTOUCHABLE, tier_of
+from remediator.loads import DEFAULT_LIMIT_WATTS
+from remediator.shed import DEFAULT_TIER, UNTOUCHABLE, estimated_gpu_watts, tier_of
 from remediator.shedding.survey import Machine, Place, Survey, Work
 
 SITE: Final = "site"
 """The name of the place that is the whole site."""
 FRESH: Final = 30
 """Seconds: older readings are no evidence (design, section 3)."""
-DEFAULT_LIMIT_WATTS: Final = 700.0
-"""An H100's; used where its agent does not tell."""
 _PARALLEL: Final = frozenset({Kind.GRID_SUPPLY, Kind.GENERATOR_STRING, Kind.BESS})
 """Sources that stand in for each other: which of them carries is asked with --sources."""
 
@@ -28,7 +27,7 @@ class Reading:
 
     survey: Survey
     blind: tuple[AssetId, ...]
-    """Machines without a fresh outlet reading: they are left as they are."""
+    """Machines without a fresh outlet reading: they count for no relief."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,8 @@ class _Seen:
 def read(site: Site, ask: Ask, locked: Callable[[AssetId], bool]) -> Reading:
     """The survey of a site as it is now."""
     seen = _seen(ask)
-    machines = {node.id: _machine(site, node, seen, locked) for node in site.of_kind(Kind.NODE)}
+    held = {node.id for node in site.of_kind(Kind.NODE) if node.protected or locked(node.id)}
+    machines = {node.id: _machine(site, node, seen, untouchable=node.id in held) for node in site.of_kind(Kind.NODE)}
     known = {name: machine for name, machine in machines.items() if machine is not None}
     works = tuple(
         Work(
@@ -54,12 +54,14 @@ def read(site: Site, ask: Ask, locked: Callable[[AssetId], bool]) -> Reading:
             tier=seen.tiers.get(job, DEFAULT_TIER),
             machines=tuple(known[node] for node in sorted(nodes) if node in known),
             checkpoint_age_seconds=seen.ages.get(job),
+            bound=bool(nodes & held),
         )
         for job, nodes in sorted(seen.jobs.items())
         if seen.tiers.get(job, DEFAULT_TIER) not in UNTOUCHABLE and nodes & known.keys()
     )
     busy = {node for nodes in seen.jobs.values() for node in nodes}
-    idle = tuple(machine for name, machine in sorted(known.items()) if name not in busy)
+    # where no job is known at all nobody said what runs where: then nothing idles for certain
+    idle = tuple(machine for name, machine in sorted(known.items()) if busy and name not in busy)
     return Reading(
         survey=Survey(works=works, idle=idle, places=_places(site, known.values())),
         blind=tuple(sorted(machines.keys() - known.keys())),
@@ -98,7 +100,7 @@ def _by(ask: Ask, grouping: str, metric: str, label: str) -> dict[str, float]:
     return {labels.get(label, ""): value for labels, value in _fresh(ask, metric, grouping)}
 
 
-def _machine(site: Site, node: Asset, seen: _Seen, locked: Callable[[AssetId], bool]) -> Machine | None:
+def _machine(site: Site, node: Asset, seen: _Seen, *, untouchable: bool) -> Machine | None:
     """One node; None where an outlet of it was not read: a part of its load would be taken for all of it."""
     outlets = site.graph.outlets_of(node.id)
     read = [seen.outlets.get((str(each.labels["pdu"]), str(each.labels["outlet"]))) for each in outlets]
@@ -108,7 +110,7 @@ def _machine(site: Site, node: Asset, seen: _Seen, locked: Callable[[AssetId], b
     total = sum(watts)
     gpus = int(node.ratings.get("gpus", 8))
     idle = min(node.ratings.get("idle_watts", 0.0), total)
-    by_gpu = seen.gpu_watts.get(node.id, max(GPU_FLOOR_WATTS, (total - idle) / max(1, gpus) + GPU_FLOOR_WATTS))
+    by_gpu = seen.gpu_watts.get(node.id, estimated_gpu_watts(total, idle, gpus))
     return Machine(
         node=node.id,
         gpus=gpus,
@@ -119,7 +121,7 @@ def _machine(site: Site, node: Asset, seen: _Seen, locked: Callable[[AssetId], b
         shares=_shares(
             site, node.id, dict(zip((each.id for each in outlets), watts, strict=True)) if total > 0 else {}
         ),
-        untouchable=node.protected or locked(node.id),
+        untouchable=untouchable,
     )
 
 

@@ -105,7 +105,7 @@ def _of_work(work: Work, prices: Prices, rungs: Sequence[Rung]) -> Iterator[Opti
     for place, rung in enumerate(rungs):
         if rung.tier != work.tier or rung.kind is Kind.SOFT_OFF:
             continue
-        if rung.kind is Kind.SUSPEND and any(machine.untouchable for machine in work.machines):
+        if rung.kind is Kind.SUSPEND and (work.bound or any(machine.untouchable for machine in work.machines)):
             continue
         total = _relief(work, rung)
         beyond = {at: watts - reached.get(at, 0.0) for at, watts in total.items() if watts - reached.get(at, 0.0) > 0}

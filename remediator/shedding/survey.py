@@ -36,6 +36,8 @@ class Work:
     machines: tuple[Machine, ...]
     checkpoint_age_seconds: float | None
     """Work since its last checkpoint, lost when it is suspended without another; None where nobody says."""
+    bound: bool = False
+    """A rank of it is protected or locked out, read or not: the job is never suspended."""
 
     @property
     def gpus(self) -> int:

@@ -93,6 +93,20 @@ def test_a_locked_node_keeps_its_cap(site: Site) -> None:
     assert batch.rung.kind.value == "cap"
 
 
+def test_a_job_with_a_locked_rank_is_not_suspended_also_when_that_rank_was_not_read(site: Site) -> None:
+    unread = console(site, without=frozenset({"dgx-005"}))
+    answer = judge(read(site, unread, lambda node: node == AssetId("dgx-005")), wish(target_watts=1e6), now=NOW)
+    batch = next(step for step in answer.plan.steps if step.what == "ml/batch")
+    assert batch.rung.kind.value == "cap"
+
+
+def test_where_nobody_says_what_runs_nothing_is_taken_for_idle(site: Site) -> None:
+    known = console(site)
+    reading = read(site, lambda expr: [] if expr == "fleet_job_info" else known(expr), lambda _: False)
+    assert reading.survey.idle == ()
+    assert judge(reading, wish(target_watts=1000.0), now=NOW).plan.steps == ()
+
+
 def test_a_target_is_met_from_the_lowest_priority_with_its_price(site: Site) -> None:
     answer = judge(read(site, console(site), lambda _: False), wish(target_watts=2000.0), now=NOW).as_json()
     assert [(step["what"], step["act"], step["cap_watts"]) for step in answer["steps"]] == [("ml/batch", "cap", 300.0)]
