@@ -63,14 +63,12 @@ def build(verb: str | None) -> typer.Typer:
     )
     app.command()(version)
     wanted = {VERBS[verb]} if verb in VERBS else set() if verb == "version" else set(VERBS.values())
-    for name in dict.fromkeys(VERBS.values()):
-        if name not in wanted:
+    for name, module_name in VERBS.items():
+        if module_name not in wanted:
             continue
-        module = import_module(f"hallkeeper.commands.{name}")
+        module = import_module(f"hallkeeper.commands.{module_name}")
         if name in GROUPS:
             app.add_typer(module.app, name=name, help=GROUPS[name])
-        elif name == "remediation":
-            module.mount(app)
         else:
             app.command(name)(getattr(module, name))
     return app

@@ -39,12 +39,6 @@ LEDGER = "ledger.sqlite"
 """The corrective lane's, in the data folder."""
 
 
-def mount(app: typer.Typer) -> None:
-    """Put the verbs where operators look for them: at the top."""
-    for verb in (approve, deny, stop, resume, lockout, unlock):
-        app.command(verb.__name__)(verb)
-
-
 def approve(
     remediation: Annotated[str, typer.Argument(help="Id of the remediation that asks.")],
     settings: SETTINGS = HERE,
