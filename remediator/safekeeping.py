@@ -16,11 +16,16 @@ from pathlib import Path
 import msgspec
 
 from fleet.errors import HallkeeperError
+from remediator.durable import sync_folder, write_durably
 from remediator.ledger_schema import VERSION
+from remediator.switches import LOCKOUT_FILE, STOP_FILE
+from remediator.wiring import QUARANTINE
 
 MANIFEST = "manifest.json"
 DATABASES = ("ledger.sqlite", "protective.sqlite", "actuator-corrective.sqlite", "actuator-protective.sqlite")
-FILES = ("audit.log", "audit.checkpoint", "lockouts.json", "stop", "backtests.json", "commissioned.json")
+SWITCHES = (LOCKOUT_FILE, STOP_FILE, QUARANTINE)
+"""What holds back: where it is there now it is newer than any backup, and a restore never takes a lock away."""
+FILES = ("audit.log", "audit.checkpoint", "backtests.json", "commissioned.json", *SWITCHES)
 ARCHIVE_BYTES = 8 << 30
 """The largest file of an archive that is unpacked."""
 
@@ -84,7 +89,8 @@ def restore(archive: Path, data: Path, *, replaces: bool = False) -> Manifest:
         raise SafekeepingError(f"{data} holds {', '.join(there)} already, try --replace once its services are stopped")
     data.mkdir(parents=True, exist_ok=True)
     for entry in manifest.files:
-        _put(data / entry.name, contents[entry.name])
+        if entry.name not in SWITCHES or not (data / entry.name).exists():
+            _put(data / entry.name, contents[entry.name])
     return manifest
 
 
@@ -138,10 +144,10 @@ def _manifest(content: bytes, archive: Path) -> Manifest:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """A database's own journal files go with what it was."""
+    """Written whole before anything is taken away; a database's own journal files go with what it was."""
     draft = path.with_name(f"{path.name}.restoring")
-    draft.write_bytes(content)
-    draft.chmod(0o600)
+    write_durably(draft, content)
     for ending in ("-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
     draft.replace(path)
+    sync_folder(path.parent)

@@ -5,7 +5,6 @@ and cannot be read counts as the strictest thing it could say.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from fleet.errors import HallkeeperError
 from fleet.model import AssetId
+from remediator.durable import sync_folder, write_durably
 from remediator.facts import Lockout, Stop
 
 STOP_FILE = "stop"
@@ -64,15 +64,15 @@ class Switches:
         """Stop, further or less far; `Stop.NONE` takes the file away."""
         if stop is Stop.NONE:
             (self.data / STOP_FILE).unlink(missing_ok=True)
-            _sync_folder(self.data)
+            sync_folder(self.data)
             return
-        _write(self.data / STOP_FILE, b"corrective\n" if stop is Stop.CORRECTIVE else b"all\n")
+        write_durably(self.data / STOP_FILE, b"corrective\n" if stop is Stop.CORRECTIVE else b"all\n")
 
     def lock(self, asset: str, *, actor: str, reason: str, at_ms: int) -> None:
         """Lock an asset; one lock a person and asset."""
         entries = [e for e in self._entries() if (e["asset"], e["actor"]) != (asset, actor)]
         entries.append({"asset": asset, "actor": actor, "reason": reason, "at_ms": at_ms})
-        _write(self.data / LOCKOUT_FILE, _json(entries))
+        write_durably(self.data / LOCKOUT_FILE, _json(entries))
 
     def unlock(self, asset: str, *, actors: Sequence[str], admins: Sequence[str] = ()) -> None:
         """Take a lock away: its owner, or two administrators. Raises `SwitchError`."""
@@ -85,7 +85,7 @@ class Switches:
         if not going:
             owners = ", ".join(sorted(entry["actor"] for entry in here))
             raise SwitchError(f"{asset} is locked out by {owners}: its owner removes it, or two administrators")
-        _write(self.data / LOCKOUT_FILE, _json([entry for entry in entries if entry not in going]))
+        write_durably(self.data / LOCKOUT_FILE, _json([entry for entry in entries if entry not in going]))
 
     def _entries(self) -> list[dict[str, Any]]:
         try:
@@ -106,23 +106,3 @@ def locks(lockouts: Sequence[Lockout], scope: frozenset[AssetId]) -> tuple[Locko
 
 def _json(entries: list[dict[str, Any]]) -> bytes:
     return (json.dumps(entries, indent=1) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, 0600, and on disk before it returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ Watts that do not fall to zero behind an outlet that says "off", or another mach
 inventory is wrong: nothing more is switched by it until a person has proven the wiring anew.
 """
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from fleet.model import AssetId
+from remediator.durable import write_durably
 from remediator.proof import Finding, Verdict
 
 QUARANTINE = "quarantined-outlets.json"
@@ -88,14 +88,4 @@ class Quarantine:
         self._write({outlet: doubt for outlet, doubt in self.outlets().items() if outlet not in outlets})
 
     def _write(self, doubts: Mapping[str, Doubt]) -> None:
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(doubts)))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(self._path, msgspec.json.format(msgspec.json.encode(doubts)))

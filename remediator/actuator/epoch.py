@@ -1,9 +1,9 @@
 """The highest leadership epoch that this lane has seen, on disk: an older leader is never obeyed again."""
 
-import os
 from pathlib import Path
 
 from fleet.errors import HallkeeperError
+from remediator.durable import write_durably
 
 
 class EpochError(HallkeeperError):
@@ -21,14 +21,8 @@ class EpochFile:
         """Keep a higher epoch; durable when this returns. Raises `EpochError`."""
         if epoch <= self.highest:
             return
-        temporary = self._path.with_name(f"{self._path.name}.new")
         try:
-            with temporary.open("w", encoding="ascii") as file:
-                file.write(f"{epoch}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            _sync_folder(self._path.parent)
+            write_durably(self._path, f"{epoch}\n".encode("ascii"))
         except OSError as error:
             raise EpochError(f"{self._path}: {error.strerror}, try freeing the disk") from error
         self.highest = epoch
@@ -42,12 +36,3 @@ class EpochFile:
             raise EpochError(
                 f"{self._path}: {error}; it holds the highest epoch seen, try writing the ledger's there"
             ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in it durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

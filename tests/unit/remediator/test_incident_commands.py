@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fleet.model import AssetId
 from hallkeeper.cli import build
 from hallkeeper.incidents import incident_named, markdown, plain
 from remediator.ledger import Ledger
 from remediator.safekeeping import SafekeepingError, backup, restore
+from remediator.switches import Switches
+from remediator.wiring import Quarantine
 from tests.unit.remediator.fakes.service_world import HUNG, Serving
 
 NODE = "dgx-001"
@@ -111,6 +114,22 @@ def test_a_backup_comes_back_as_it_was_and_writes_over_nothing_unasked(tmp_path:
     assert (tmp_path / "new" / "stop").read_text() == "all\n"
     (version,) = sqlite3.connect(tmp_path / "new" / "ledger.sqlite").execute("PRAGMA user_version").fetchone()
     assert version >= 1
+
+
+def test_a_restore_takes_no_lock_stop_or_doubt_away_that_came_after_the_backup(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    Ledger.open(data / "ledger.sqlite").close()
+    Switches(data).lock("r01", actor="alice", reason="hands inside", at_ms=1)
+    Quarantine(data).add([AssetId("pdu-a#1")], "watts still flow", 1)
+    backup(data, tmp_path / "b.tar.gz", 1)
+    Switches(data).lock("r02", actor="bob", reason="hands inside", at_ms=2)
+    Quarantine(data).add([AssetId("pdu-a#2")], "watts still flow", 2)
+    restore(tmp_path / "b.tar.gz", data, replaces=True)
+    assert {lock.asset for lock in Switches(data).lockouts()} == {"r01", "r02"}
+    assert set(Quarantine(data).outlets()) == {"pdu-a#1", "pdu-a#2"}
+    restore(tmp_path / "b.tar.gz", tmp_path / "elsewhere")
+    assert {lock.asset for lock in Switches(tmp_path / "elsewhere").lockouts()} == {"r01"}
+    assert set(Quarantine(tmp_path / "elsewhere").outlets()) == {"pdu-a#1"}
 
 
 def test_a_damaged_backup_restores_nothing(tmp_path: Path) -> None:
